@@ -1,0 +1,244 @@
+//! `loadtest compare`: starts two servers pinned alike, fills both with the same keys, and loads them in turns.
+//! Both stay up throughout, one idle while the other is measured. Never interprets the numbers: that is `summary`.
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Error, Result, anyhow, ensure};
+use serde::Serialize;
+
+use crate::affinity;
+use crate::check::Content;
+use crate::cli::{CompareArgs, Op};
+use crate::engine::{self, Limit, Moment, Plan};
+use crate::fill::fill;
+use crate::interrupt::Interrupt;
+use crate::procstat::{Cpu, resident_bytes};
+use crate::report::csv_text;
+use crate::server_process::{Recipe, Server};
+use crate::summary::{self, Memory, Setup};
+use crate::workload::{Requests, Spec};
+
+const COREVAULT_DEFAULT: &str = "./target/release/corevault";
+const REDIS_DEFAULT: &str = "redis-server";
+const DURATION_MIN: Duration = Duration::from_secs(2);
+/// Between the fill and the look at resident memory, and between two runs.
+const SETTLE: Duration = Duration::from_millis(300);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Side {
+    A,
+    B,
+}
+
+/// One server, measured once: a row of results.csv. Times are in microseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sample {
+    pub op: &'static str,
+    pub pipeline: usize,
+    pub round: usize,
+    pub side: Side,
+    pub server: String,
+    pub seconds: f64,
+    pub completed: u64,
+    pub throughput: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub p99_9_us: f64,
+    pub max_us: f64,
+    /// utime + stime of the server over the window, per command completed in it.
+    pub cpu_us_per_command: f64,
+    /// The same from schedstat.
+    pub sched_us_per_command: f64,
+    pub server_cpu_share: f64,
+    /// What the other server used meanwhile; it should be next to nothing.
+    pub idle_server_cpu_share: f64,
+    pub generator_cpu_share: f64,
+}
+
+pub fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<ExitCode> {
+    let recipes = recipes(args)?;
+    if args.duration < DURATION_MIN {
+        eprintln!(
+            "loadtest: --duration below {DURATION_MIN:?}: CPU time counts in steps of 10 ms, expect noise"
+        );
+    }
+    if let Some(dir) = &args.save {
+        // Before the hours of measuring, not after.
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    }
+    affinity::pin(&args.load_cpus)?;
+    let spec = Spec {
+        keys: args.data.key_space()?,
+        value_size: args.data.value_size,
+        requests: Requests::Mix { reads: 1, writes: 0 },
+        order: args.data.order(),
+        seed: args.data.seed,
+    };
+    let mut servers = Vec::new();
+    for recipe in &recipes {
+        servers.push(Server::start(recipe, &args.server_cpus, interrupt)?);
+    }
+    let started = SystemTime::now();
+    let mut memory = Vec::new();
+    for server in &servers {
+        interrupt.sleep_until(Instant::now() + SETTLE);
+        let before_bytes = resident_bytes(server.pid())?;
+        eprintln!("filling {} with {} keys", server.name, spec.keys.count);
+        fill(&server.target, &spec, interrupt).map_err(|error| told_by(server, error, interrupt))?;
+        interrupt.sleep_until(Instant::now() + SETTLE);
+        memory.push(Memory { before_bytes, after_bytes: resident_bytes(server.pid())? });
+    }
+    let samples = measure_all(args, &spec, &servers, interrupt)?;
+    let setup = Setup::new(args, started, [&servers[0], &servers[1]], &recipes)?;
+    let text = summary::render(&setup, &samples, [memory[0], memory[1]]);
+    if let Some(dir) = &args.save {
+        fs::write(dir.join("results.csv"), csv_text(&samples)?)?;
+        fs::write(dir.join("summary.md"), &text)?;
+    }
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn recipes(args: &CompareArgs) -> Result<[Recipe; 2]> {
+    let corevault = args.corevault.as_deref().unwrap_or(COREVAULT_DEFAULT);
+    let redis = args.redis.as_deref().unwrap_or(REDIS_DEFAULT);
+    let first = match &args.a {
+        Some(template) => Recipe::from_template(template, &args.a_args)?,
+        None => {
+            let options = [("--port", "{port}"), ("--shards", "1"), ("--cpus", "{cpu}")];
+            Recipe::preset(corevault, &options, &args.a_args)?
+        }
+    };
+    let second = match &args.b {
+        Some(template) => Recipe::from_template(template, &args.b_args)?,
+        None => {
+            let options = [("--save", ""), ("--appendonly", "no"), ("--port", "{port}"), ("--dir", "{dir}")];
+            Recipe::preset(redis, &options, &args.b_args)?
+        }
+    };
+    Ok([first, second])
+}
+
+fn measure_all(
+    args: &CompareArgs,
+    spec: &Spec,
+    servers: &[Server],
+    interrupt: &Interrupt,
+) -> Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    for op in &args.ops {
+        for pipeline in &args.pipelines {
+            for round in 1..=args.rounds {
+                for (side, measured, idle) in [(Side::A, 0, 1), (Side::B, 1, 0)] {
+                    let requests = match op {
+                        Op::Get => Requests::Mix { reads: 1, writes: 0 },
+                        Op::Set => Requests::Mix { reads: 0, writes: 1 },
+                    };
+                    let plan = Plan {
+                        target: servers[measured].target.clone(),
+                        clients: args.clients,
+                        threads: args.threads,
+                        pipeline: *pipeline,
+                        // Both sides of a round get the same requests; each round gets new ones.
+                        spec: Spec { requests, seed: args.data.seed + round as u64, ..spec.clone() },
+                        content: Content::Filled,
+                        limit: Limit::Time(args.duration),
+                        rate: None,
+                        warmup: args.warmup,
+                    };
+                    let reading = measure(&plan, &servers[measured], &servers[idle], interrupt)
+                        .map_err(|error| told_by(&servers[measured], error, interrupt))?;
+                    let sample = reading.sample(*op, *pipeline, round, side, &servers[measured].name);
+                    eprintln!(
+                        "{} P={pipeline} round {round}/{} {:?} {}: {:.0} requests/s, {:.3} us CPU per command",
+                        op.name(),
+                        args.rounds,
+                        side,
+                        sample.server,
+                        sample.throughput,
+                        sample.cpu_us_per_command,
+                    );
+                    samples.push(sample);
+                    interrupt.sleep_until(Instant::now() + SETTLE);
+                }
+            }
+        }
+    }
+    Ok(samples)
+}
+
+/// Adds what an error cannot know by itself: which server it was, and what that server has to say.
+fn told_by(server: &Server, error: Error, interrupt: &Interrupt) -> Error {
+    if interrupt.is_set() {
+        return error;
+    }
+    anyhow!("{}: {error:#}; its last lines:\n{}", server.name, server.log_tail())
+}
+
+/// CPU time of both servers and the commands completed, all taken at one moment.
+#[derive(Clone, Copy)]
+struct Edge {
+    at: Instant,
+    completed: u64,
+    measured: Cpu,
+    idle: Cpu,
+}
+
+struct Reading {
+    outcome: engine::Outcome,
+    opened: Edge,
+    closed: Edge,
+}
+
+fn measure(plan: &Plan, measured: &Server, idle: &Server, interrupt: &Interrupt) -> Result<Reading> {
+    let (mut opened, mut closed) = (None, None);
+    let outcome = engine::run(plan, interrupt, &mut |moment, completed| {
+        let edge = match moment {
+            Moment::Opened => &mut opened,
+            Moment::Closed => &mut closed,
+            Moment::Running => return Ok(()),
+        };
+        let (measured, idle) = (Cpu::of(measured.pid())?, Cpu::of(idle.pid())?);
+        *edge = Some(Edge { at: Instant::now(), completed, measured, idle });
+        Ok(())
+    })?;
+    interrupt.check()?;
+    let tally = &outcome.recorder.tally;
+    let first_error = tally.first_error.as_deref().unwrap_or_default();
+    ensure!(tally.errors == 0, "{} errors, the first: {first_error}", tally.errors);
+    let (opened, closed) = opened.zip(closed).context("the window never opened")?;
+    ensure!(closed.completed > opened.completed, "no command completed in {:?}", plan.limit);
+    Ok(Reading { outcome, opened, closed })
+}
+
+impl Reading {
+    fn sample(&self, op: Op, pipeline: usize, round: usize, side: Side, server: &str) -> Sample {
+        let recorder = &self.outcome.recorder;
+        // CPU time and commands come from the same two moments, which may differ from the window by a wake-up.
+        let seconds = (self.closed.at - self.opened.at).as_secs_f64();
+        let completed = (self.closed.completed - self.opened.completed) as f64;
+        let measured = self.closed.measured.since(self.opened.measured);
+        let idle = self.closed.idle.since(self.opened.idle);
+        Sample {
+            op: op.name(),
+            pipeline,
+            round,
+            side,
+            server: server.to_owned(),
+            seconds: self.outcome.window.as_secs_f64(),
+            completed: recorder.completed,
+            throughput: recorder.completed as f64 / self.outcome.window.as_secs_f64(),
+            p50_us: recorder.quantile_us(0.5),
+            p99_us: recorder.quantile_us(0.99),
+            p99_9_us: recorder.quantile_us(0.999),
+            max_us: recorder.max_us(),
+            cpu_us_per_command: measured.ticks_us as f64 / completed,
+            sched_us_per_command: measured.sched_ns as f64 / 1000.0 / completed,
+            server_cpu_share: measured.ticks_us as f64 / 1e6 / seconds,
+            idle_server_cpu_share: idle.ticks_us as f64 / 1e6 / seconds,
+            generator_cpu_share: self.outcome.generator_cpu_share,
+        }
+    }
+}

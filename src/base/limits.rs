@@ -1,0 +1,59 @@
+//! Every bound of the server in one place, with the proofs that they fit together.
+//! A bound that an operator may change is only the default here; `config` holds the value in force.
+
+/// Databases, as in Redis's default configuration (`databases 16`).
+pub const DATABASES: usize = 16;
+
+/// One bulk string, bytes: Redis's `proto-max-bulk-len`.
+pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// One inline command line or one length line, bytes: Redis's `PROTO_INLINE_MAX_SIZE`.
+pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Elements of one command: Redis's cap on a multibulk count.
+pub const ARGS_MAX: i64 = i32::MAX as i64;
+/// Unparsed input kept for one client, bytes: Redis's `client-query-buffer-limit`.
+pub const QUERY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Replies waiting for one client at which its commands are no longer executed, bytes.
+pub const REPLY_BYTES_PAUSE: usize = 64 * 1024 * 1024;
+/// Replies waiting for one client at which it is disconnected, bytes.
+pub const REPLY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// How long a client may stay paused without reading before it is disconnected, seconds.
+pub const REPLY_STALL_SECONDS_MAX: u64 = 60;
+/// Input accepted from a client whose commands are not executed at the moment, bytes; past it the socket is no longer read.
+pub const HELD_QUERY_BYTES_MAX: usize = 64 * 1024;
+
+/// Commands that are looked up together before any of them runs (see `docs/ARCHITECTURE.md`, prefetch).
+pub const PREFETCH_BATCH: usize = 32;
+/// Commands of one client that may be under way on other shards at once.
+pub const FLIGHT_CALLS_MAX: usize = 4096;
+
+/// Messages an inbox holds. A sender that finds it full keeps its message and stops reading the clients concerned.
+pub const INBOX_MESSAGES: usize = 1024;
+/// Messages a shard takes from its inbox before it looks at its sockets again.
+pub const INBOX_BATCH: usize = 256;
+
+/// One provided receive buffer, bytes. A power of two is not needed; a page multiple is.
+pub const RECV_BUFFER_BYTES: usize = 16 * 1024;
+/// Provided receive buffers of a shard. Must be a power of two (kernel rule).
+pub const RECV_BUFFERS: u16 = 256;
+/// Submission queue entries of a shard's ring.
+pub const RING_ENTRIES: u32 = 1024;
+/// Completion queue entries of a shard's ring: an overflow would end multishot requests.
+pub const RING_COMPLETIONS: u32 = 8192;
+
+/// Entries of one table of a slot; one more splits it. Tables stay below 2,048 buckets, so the 16 hash bits of a cell
+/// are enough to place it and growing never touches an entry.
+pub const TABLE_ENTRIES_MAX: usize = 1792;
+/// A string longer than this lives in its own allocation, so that appending to it is amortised, bytes.
+pub const INLINE_STRING_BYTES_MAX: usize = 4096;
+
+/// Shards of one process.
+pub const SHARDS_MAX: usize = 1024;
+
+const _: () = assert!(REPLY_BYTES_MAX > BULK_BYTES_MAX, "one value must fit a reply buffer");
+const _: () = assert!(REPLY_BYTES_PAUSE < REPLY_BYTES_MAX);
+const _: () = assert!(QUERY_BYTES_MAX > BULK_BYTES_MAX, "one value must fit a query buffer");
+const _: () = assert!(QUERY_BYTES_MAX <= u32::MAX as usize, "spans hold 32-bit positions");
+const _: () = assert!(RECV_BUFFERS.is_power_of_two());
+const _: () = assert!(RING_COMPLETIONS >= 4 * RING_ENTRIES);
+const _: () = assert!(TABLE_ENTRIES_MAX * 8 / 7 <= 2048);
+const _: () = assert!(SHARDS_MAX <= u16::MAX as usize);

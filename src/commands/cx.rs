@@ -1,0 +1,92 @@
+//! What a running command may touch: this shard's keyspace, its server state, the reply, and the time and identity it is given.
+//! Lives for one call; holds nothing of its own.
+
+use crate::base::args::Args;
+use crate::base::number::parse_i64;
+use crate::base::slot::Slot;
+use crate::commands::error::CommandError;
+use crate::commands::session::{Server, Session};
+use crate::commands::table::Table;
+use crate::resp::write::Writer;
+use crate::store::keyspace::{Key, Keyspace};
+
+/// Who calls, as far as commands care.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Caller {
+    /// The client's id, unique in the process.
+    pub id: u64,
+    /// Index of the client's session, where the command runs on the shard of its connection.
+    pub session: Option<u32>,
+    /// `CLIENT NO-TOUCH ON`: lookups leave the access clock alone.
+    pub no_touch: bool,
+}
+
+/// The context of one call.
+pub struct Cx<'a> {
+    /// The command table, for commands about commands.
+    pub table: &'a Table,
+    /// This shard's keys.
+    pub keys: &'a mut Keyspace,
+    /// This shard's configuration, counters and sessions.
+    pub server: &'a mut Server,
+    /// Where the reply goes.
+    pub reply: Writer<'a>,
+    /// The database selected when the command was read.
+    pub db: u16,
+    /// The time of the batch, Unix milliseconds.
+    pub now_ms: i64,
+    /// Who calls.
+    pub caller: Caller,
+    /// Where the command's first key was located when it was routed: its word's index, slot and hash.
+    pub located: Option<(usize, Slot, u64)>,
+}
+
+impl Cx<'_> {
+    /// Word `i` as a key.
+    #[inline]
+    pub fn key<'k>(&self, args: &Args<'k>, i: usize) -> Key<'k> {
+        match self.located {
+            Some((at, slot, hash)) if at == i => Key { bytes: args.get(i), slot, hash },
+            _ => Key::new(args.get(i)),
+        }
+    }
+
+    /// The access clock that a write leaves on its entry, seconds.
+    #[inline]
+    pub fn clock(&self) -> u32 {
+        access_clock(self.now_ms)
+    }
+
+    /// The access clock that a read leaves, unless the client asked for none.
+    #[inline]
+    pub fn touch(&self) -> Option<u32> {
+        if self.caller.no_touch { None } else { Some(self.clock()) }
+    }
+
+    /// The calling client's session. Only for commands that run on the connection's shard (`Spread::Home`).
+    pub fn session(&mut self) -> &mut Session {
+        let index = self.caller.session.expect("the command's row says that it runs at home");
+        self.server.sessions.get_mut(index).expect("a client that calls has a session")
+    }
+}
+
+/// Seconds since the Unix epoch, cut to the 32 bits an entry keeps.
+#[inline]
+pub fn access_clock(now_ms: i64) -> u32 {
+    (now_ms / 1000) as u32
+}
+
+/// Word `i` as a 64-bit number.
+#[inline]
+pub fn integer(args: &Args<'_>, i: usize) -> Result<i64, CommandError> {
+    parse_i64(args.get(i)).ok_or(CommandError::NotInteger)
+}
+
+/// Word `i` as the index of a database.
+pub fn db_index(args: &Args<'_>, i: usize) -> Result<u16, CommandError> {
+    let index = integer(args, i)?;
+    u16::try_from(index)
+        .ok()
+        .filter(|&index| usize::from(index) < crate::base::limits::DATABASES)
+        .ok_or(CommandError::DbOutOfRange)
+}

@@ -1,0 +1,51 @@
+//! Every way a command can refuse, and the one place where a refusal becomes the text clients know.
+//! The texts are Redis 7.2's, byte for byte.
+
+use crate::store::keyspace::WrongType;
+
+/// Why a command did nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The key holds another type.
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    /// An option is unknown, misplaced or contradicts another.
+    #[error("ERR syntax error")]
+    Syntax,
+    /// An argument or a value is not a 64-bit number.
+    #[error("ERR value is not an integer or out of range")]
+    NotInteger,
+    /// An argument or a value is not a float.
+    #[error("ERR value is not a valid float")]
+    NotFloat,
+    /// A key that must exist does not.
+    #[error("ERR no such key")]
+    NoSuchKey,
+    /// The number of arguments does not fit the command.
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(String),
+    /// A database index outside the configured ones.
+    #[error("ERR DB index is out of range")]
+    DbOutOfRange,
+    /// An expiry that is not positive, or overflows.
+    #[error("ERR invalid expire time in '{0}' command")]
+    InvalidExpire(&'static str),
+    /// A container command without such a subcommand; `container` is in capitals.
+    #[error("ERR unknown subcommand '{subcommand}'. Try {container} HELP.")]
+    UnknownSubcommand { subcommand: String, container: String },
+    /// A text of one command alone, its code included.
+    #[error("{0}")]
+    Text(&'static str),
+    /// A text with details of the call, its code included.
+    #[error("{0}")]
+    Detailed(String),
+}
+
+impl From<WrongType> for CommandError {
+    fn from(_: WrongType) -> CommandError {
+        CommandError::WrongType
+    }
+}
+
+/// A command has written its reply, or says why it did nothing.
+pub type Outcome = Result<(), CommandError>;

@@ -1,0 +1,100 @@
+//! Commands that must see several keys before they change any: read every key where it lives, decide once, write where the keys live.
+//! Owns the shapes that travel between shards for them; never sends anything.
+//!
+//! The author of such a command writes `read` (on the shard of each key) and `decide` (once, on the shard of the connection).
+//! Whether the keys share a shard is the router's business: `run_here` is the same command where they do.
+
+use crate::base::args::Args;
+use crate::commands::cx::Cx;
+use crate::commands::error::{CommandError, Outcome};
+use crate::resp::write::Writer;
+use crate::store::keyspace::Key;
+use crate::store::object::Value;
+
+/// What `read` found at one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// No live key.
+    Absent,
+    /// A live key, whose value the decision does not need.
+    Present,
+    /// A copy of the value, with its expiry.
+    Value { value: Value, expire_at_ms: Option<i64> },
+    /// A live key whose value has another type than the command reads.
+    WrongType,
+}
+
+/// One change that `decide` orders. It runs on the shard of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The database.
+    pub db: u16,
+    /// The key.
+    pub key: Vec<u8>,
+    /// What happens to it.
+    pub change: Change,
+}
+
+/// What happens to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It holds this value.
+    Put { value: Value, expire_at_ms: Option<i64> },
+    /// It is removed.
+    Delete,
+}
+
+/// What a decision may know besides the parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// The database selected.
+    pub db: u16,
+    /// The time, Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// The two steps of a gathering command. `read` gets the index of one key word; `decide` gets the parts in the order of the
+/// key words, writes the reply and returns the changes.
+#[derive(Clone, Copy)]
+pub struct Gather {
+    /// On the shard of a key: what is there?
+    pub read: fn(&mut Cx<'_>, &Args<'_>, usize) -> Part,
+    /// On the shard of the connection: what follows?
+    pub decide: fn(Decision, &Args<'_>, Vec<Part>, &mut Writer<'_>) -> Result<Vec<Write>, CommandError>,
+}
+
+/// Runs a gathering command whose keys are all on this shard.
+pub fn run_here(cx: &mut Cx<'_>, args: &Args<'_>, keys: impl Iterator<Item = usize>, gather: &Gather) -> Outcome {
+    let parts = keys.map(|i| (gather.read)(cx, args, i)).collect();
+    let decision = Decision { db: cx.db, now_ms: cx.now_ms };
+    for write in (gather.decide)(decision, args, parts, &mut cx.reply)? {
+        apply(cx, &write);
+    }
+    Ok(())
+}
+
+/// Carries out one change on the shard of its key.
+pub fn apply(cx: &mut Cx<'_>, write: &Write) {
+    let key = Key::new(&write.key);
+    match &write.change {
+        Change::Put { value, expire_at_ms } => cx.keys.put(write.db, &key, value, *expire_at_ms, cx.clock()),
+        Change::Delete => {
+            cx.keys.remove(write.db, &key, cx.now_ms);
+        }
+    }
+}
+
+/// A `read` that copies the value.
+pub fn read_value(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
+    let key = cx.key(args, i);
+    match cx.keys.peek(cx.db, &key, cx.now_ms) {
+        None => Part::Absent,
+        Some(entry) => Part::Value { value: Value::of(entry), expire_at_ms: entry.expire_at_ms() },
+    }
+}
+
+/// A `read` that only looks whether the key is there.
+pub fn read_presence(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
+    let key = cx.key(args, i);
+    if cx.keys.exists(cx.db, &key, cx.now_ms) { Part::Present } else { Part::Absent }
+}

@@ -1,0 +1,423 @@
+//! The command table: one row per command, in families, and the lookup from a name to its row.
+//! Routing, arity errors, `COMMAND`, documentation and tests all read these rows. Never runs a command.
+
+use crate::base::args::Args;
+use crate::commands::cx::Cx;
+use crate::commands::error::{CommandError, Outcome};
+use crate::commands::gather::Gather;
+use crate::commands::merge::Merge;
+use crate::commands::{connection, keys, server, string};
+
+/// One command.
+#[derive(Clone, Copy)]
+pub struct Command {
+    /// Lower case; a subcommand is `container|subcommand`.
+    pub name: &'static str,
+    /// What it does on one shard.
+    pub run: Run,
+    /// Words, the name (and subcommand) included: exactly so many, or at least `-arity`.
+    pub arity: i16,
+    /// Where its keys stand.
+    pub keys: Keys,
+    /// What it may do, as `COMMAND` shows it.
+    pub flags: &'static [Flag],
+    /// How the shards take part.
+    pub spread: Spread,
+    /// Redis's group, which decides the ACL category of its kind.
+    pub group: Group,
+    /// First Redis version that had it.
+    pub since: &'static str,
+    /// Time complexity, in Redis's words.
+    pub complexity: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+/// What a command does on one shard.
+pub type Run = fn(&mut Cx<'_>, &Args<'_>) -> Outcome;
+
+/// A row, in the order of a family's columns.
+#[allow(clippy::too_many_arguments)] // One argument a column: the families read as tables.
+pub(super) const fn row(
+    group: Group,
+    name: &'static str,
+    run: Run,
+    arity: i16,
+    keys: Keys,
+    flags: &'static [Flag],
+    spread: Spread,
+    since: &'static str,
+    complexity: &'static str,
+    summary: &'static str,
+) -> Command {
+    Command { name, run, arity, keys, flags, spread, group, since, complexity, summary }
+}
+
+/// The key words of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// No key.
+    None,
+    /// Words `first`, `first + step`, ... up to `last`; a negative `last` counts from the end.
+    At {
+        /// Index of the first key word.
+        first: u16,
+        /// Index of the last key word; -1 is the last word.
+        last: i16,
+        /// Distance between key words.
+        step: u16,
+    },
+}
+
+/// One key, the first argument.
+pub const ONE_KEY: Keys = Keys::At { first: 1, last: 1, step: 1 };
+/// Two keys, the first two arguments.
+pub const TWO_KEYS: Keys = Keys::At { first: 1, last: 2, step: 1 };
+/// Every argument is a key.
+pub const ALL_KEYS: Keys = Keys::At { first: 1, last: -1, step: 1 };
+/// Keys and values in turn.
+pub const KEY_VALUES: Keys = Keys::At { first: 1, last: -1, step: 2 };
+
+impl Keys {
+    /// Indices of the key words of a call with `words` words.
+    #[inline]
+    pub fn indices(self, words: usize) -> impl Iterator<Item = usize> + Clone {
+        let (first, end, step) = match self {
+            Keys::None => (0, 0, 1),
+            Keys::At { first, last, step } => {
+                let end = if last < 0 { words.saturating_sub(last.unsigned_abs() as usize - 1) } else { last as usize + 1 };
+                (usize::from(first), end.min(words), usize::from(step))
+            }
+        };
+        (first..end).step_by(step)
+    }
+}
+
+/// How the shards take part in a command.
+#[derive(Clone, Copy)]
+pub enum Spread {
+    /// Runs on the connection's shard: needs its session, or no data at all.
+    Home,
+    /// Runs on the shard of its one key.
+    Key,
+    /// Every shard runs it on the keys it owns; the parts are merged.
+    Keys(Merge),
+    /// All keys are read, then a decision is made and carried out. Where all keys share a shard, it runs there.
+    Gather(&'static Gather),
+    /// Every shard runs it; the parts are merged.
+    Shards(Merge),
+    /// Runs on the shard whose slots the cursor (word 1) has reached.
+    Cursor,
+}
+
+/// What a command may do. The names are those of `COMMAND INFO`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// Changes data.
+    Write,
+    /// Reads data only.
+    ReadOnly,
+    /// May need more memory, so it is refused when memory is short.
+    DenyOom,
+    /// Constant or logarithmic time.
+    Fast,
+    /// For operators.
+    Admin,
+    /// Dangerous in the wrong hands.
+    Dangerous,
+    /// Touches keys although its group is not one of keys.
+    Keyspace,
+    /// Allowed while the data set is being loaded.
+    Loading,
+    /// Allowed on a replica with stale data.
+    Stale,
+    /// Allowed before authentication.
+    NoAuth,
+    /// Not allowed in a script.
+    NoScript,
+    /// Allowed while the server is busy with a script.
+    AllowBusy,
+}
+
+impl Flag {
+    /// The name clients see; `Dangerous` and `Keyspace` are ACL categories only.
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Flag::Write => "write",
+            Flag::ReadOnly => "readonly",
+            Flag::DenyOom => "denyoom",
+            Flag::Fast => "fast",
+            Flag::Admin => "admin",
+            Flag::Loading => "loading",
+            Flag::Stale => "stale",
+            Flag::NoAuth => "no_auth",
+            Flag::NoScript => "noscript",
+            Flag::AllowBusy => "allow_busy",
+            Flag::Dangerous | Flag::Keyspace => return None,
+        })
+    }
+}
+
+/// Redis's groups of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// About the connection.
+    Connection,
+    /// About keys of any type.
+    Generic,
+    /// About the server.
+    Server,
+    /// About strings.
+    String,
+}
+
+impl Group {
+    /// The name clients see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Connection => "connection",
+            Group::Generic => "generic",
+            Group::Server => "server",
+            Group::String => "string",
+        }
+    }
+}
+
+impl Command {
+    /// Whether it changes data.
+    #[inline]
+    pub fn is_write(&self) -> bool {
+        self.has(Flag::Write)
+    }
+
+    /// Whether it has a flag.
+    #[inline]
+    pub fn has(&self, flag: Flag) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// Whether a call with `words` words has the right number of them.
+    #[inline]
+    pub fn accepts(&self, words: usize) -> bool {
+        if self.arity >= 0 { words == self.arity as usize } else { words >= self.arity.unsigned_abs() as usize }
+    }
+
+    /// ACL categories, in the order in which `COMMAND INFO` shows them.
+    pub fn categories(&self) -> Vec<&'static str> {
+        let is_fast = self.has(Flag::Fast);
+        let all = [
+            (self.group == Group::Generic || self.has(Flag::Keyspace), "@keyspace"),
+            (self.has(Flag::ReadOnly), "@read"),
+            (self.has(Flag::Write), "@write"),
+            (self.group == Group::String, "@string"),
+            (self.has(Flag::Admin), "@admin"),
+            (is_fast, "@fast"),
+            (!is_fast, "@slow"),
+            (self.has(Flag::Dangerous), "@dangerous"),
+            (self.group == Group::Connection, "@connection"),
+        ];
+        all.into_iter().filter_map(|(applies, category)| applies.then_some(category)).collect()
+    }
+
+    /// The container's name of a subcommand, and the subcommand's own.
+    pub fn split_name(&self) -> Option<(&'static str, &'static str)> {
+        self.name.split_once('|')
+    }
+}
+
+/// Longest name of a row, subcommands included; a word longer than this is no command.
+const NAME_BYTES_MAX: usize = 40;
+const BUCKETS: usize = 1024;
+
+/// All rows, with an index by name.
+pub struct Table {
+    rows: Vec<Command>,
+    /// Open addressing over the names' hashes; `u16::MAX` is free.
+    buckets: [u16; BUCKETS],
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        Table::new()
+    }
+}
+
+impl Table {
+    /// The built-in commands.
+    pub fn new() -> Table {
+        let families = [string::ROWS, keys::ROWS, connection::ROWS, server::ROWS];
+        let rows: Vec<Command> = families.concat();
+        assert!(rows.len() * 2 < BUCKETS, "the index stays half empty");
+        let mut buckets = [u16::MAX; BUCKETS];
+        for (i, row) in rows.iter().enumerate() {
+            let mut at = bucket(row.name.as_bytes());
+            while buckets[at] != u16::MAX {
+                assert_ne!(rows[usize::from(buckets[at])].name, row.name, "two rows of one name");
+                at = (at + 1) % BUCKETS;
+            }
+            buckets[at] = i as u16;
+        }
+        Table { rows, buckets }
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> &[Command] {
+        &self.rows
+    }
+
+    /// The row with an index that `resolve` gave.
+    #[inline]
+    pub fn row(&self, index: u16) -> &Command {
+        &self.rows[usize::from(index)]
+    }
+
+    /// The index of the row named `name`, in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<u16> {
+        if name.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let mut at = bucket(name);
+        loop {
+            let index = self.buckets[at];
+            if index == u16::MAX {
+                return None;
+            }
+            if self.rows[usize::from(index)].name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(index);
+            }
+            at = (at + 1) % BUCKETS;
+        }
+    }
+
+    /// The row that a call means, subcommand included, with its arity checked.
+    #[inline]
+    pub fn resolve(&self, args: &Args<'_>) -> Result<u16, CommandError> {
+        let name = args.get(0);
+        let index = self.find(name).filter(|_| !name.contains(&b'|')).ok_or_else(|| unknown(args))?;
+        let row = self.row(index);
+        if let Spread::Home = row.spread
+            && args.len() > 1
+            && let Some(index) = self.subcommand(row, args.get(1))?
+        {
+            return self.check_arity(index, args);
+        }
+        self.check_arity(index, args)
+    }
+
+    #[inline]
+    fn check_arity(&self, index: u16, args: &Args<'_>) -> Result<u16, CommandError> {
+        let row = self.row(index);
+        if row.accepts(args.len()) { Ok(index) } else { Err(CommandError::Arity(row.name.to_owned())) }
+    }
+
+    /// The row of a subcommand; `None` where `container` has no subcommands.
+    fn subcommand(&self, container: &Command, word: &[u8]) -> Result<Option<u16>, CommandError> {
+        if !self.is_container(container) {
+            return Ok(None);
+        }
+        let name = [container.name.as_bytes(), b"|", word].concat();
+        match self.find(&name) {
+            Some(index) => Ok(Some(index)),
+            None => Err(CommandError::UnknownSubcommand {
+                subcommand: printable(word, 128),
+                container: container.name.to_ascii_uppercase(),
+            }),
+        }
+    }
+
+    /// Whether a row only holds subcommands. `COMMAND` alone is both a command and a container.
+    pub fn is_container(&self, row: &Command) -> bool {
+        self.subcommands(row).next().is_some()
+    }
+
+    /// The subcommands of a row.
+    pub fn subcommands<'a>(&'a self, row: &Command) -> impl Iterator<Item = &'a Command> {
+        let name = row.name;
+        self.rows.iter().filter(move |other| other.split_name().is_some_and(|(container, _)| container == name))
+    }
+}
+
+/// Redis's text for a name that is no command: at most 128 bytes of it and of its arguments.
+fn unknown(args: &Args<'_>) -> CommandError {
+    let mut arguments = String::new();
+    for word in args.iter_from(1) {
+        if arguments.len() >= 128 {
+            break;
+        }
+        arguments.push_str(&format!("'{}' ", printable(word, 128 - arguments.len())));
+    }
+    CommandError::Detailed(format!(
+        "ERR unknown command '{}', with args beginning with: {arguments}",
+        printable(args.get(0), 128)
+    ))
+}
+
+fn printable(word: &[u8], bytes_max: usize) -> String {
+    String::from_utf8_lossy(&word[..word.len().min(bytes_max)]).into_owned()
+}
+
+/// A name's home in the index: its length and first eight letters without case, multiplied and folded.
+#[inline]
+fn bucket(name: &[u8]) -> usize {
+    let mut word = [0u8; 8];
+    let head = name.len().min(8);
+    word[..head].copy_from_slice(&name[..head]);
+    let tail = name.last().copied().unwrap_or(0) | 0x20;
+    let letters = (u64::from_le_bytes(word) | 0x2020_2020_2020_2020) ^ (u64::from(tail) << 32) ^ name.len() as u64;
+    (letters.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::args::OwnedArgs;
+
+    fn resolve(line: &str) -> Result<&'static str, String> {
+        let table = Table::new();
+        let args = OwnedArgs::new(line.split(' '));
+        table.resolve(&args.args()).map(|index| table.row(index).name).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn resolves_names_in_any_case_and_checks_arity() {
+        assert_eq!(resolve("GeT k"), Ok("get"));
+        assert_eq!(resolve("GET"), Err("ERR wrong number of arguments for 'get' command".into()));
+        assert_eq!(resolve("GET a b"), Err("ERR wrong number of arguments for 'get' command".into()));
+        assert_eq!(
+            resolve("NOPE a b"),
+            Err("ERR unknown command 'NOPE', with args beginning with: 'a' 'b' ".into())
+        );
+        assert_eq!(resolve("client|id"), Err("ERR unknown command 'client|id', with args beginning with: ".into()));
+        assert!(resolve(&"x".repeat(500)).is_err());
+    }
+
+    #[test]
+    fn every_row_is_well_formed() {
+        let table = Table::new();
+        for row in table.rows() {
+            assert_eq!(row.name, row.name.to_ascii_lowercase());
+            assert!(row.name.len() <= NAME_BYTES_MAX);
+            assert_ne!(row.arity, 0, "{}", row.name);
+            assert!(row.summary.ends_with('.'), "{} needs a sentence", row.name);
+            assert!(!(row.is_write() && row.has(Flag::ReadOnly)), "{}", row.name);
+            assert_eq!(table.find(row.name.to_ascii_uppercase().as_bytes()).map(|i| table.row(i).name), Some(row.name));
+            let has_keys = row.keys != Keys::None;
+            match row.spread {
+                Spread::Key | Spread::Keys(_) | Spread::Gather(_) => assert!(has_keys, "{} has no key to route by", row.name),
+                Spread::Home | Spread::Shards(_) | Spread::Cursor => assert!(!has_keys, "{} ignores its keys", row.name),
+            }
+            if let Some((container, _)) = row.split_name() {
+                assert!(table.find(container.as_bytes()).is_some(), "{} has no container", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn counts_key_words() {
+        assert_eq!(ONE_KEY.indices(3).collect::<Vec<_>>(), [1]);
+        assert_eq!(ALL_KEYS.indices(4).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(KEY_VALUES.indices(5).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(Keys::None.indices(5).count(), 0);
+    }
+}

@@ -1,0 +1,168 @@
+//! The language that command tests speak: `check("SET k v PX 10 | @10ms | GET k", "OK | nil")`.
+//! Runs scripts on one keyspace with a clock of its own, and afterwards proves that replaying the journal rebuilds the state.
+
+use std::sync::Arc;
+
+use crate::base::args::OwnedArgs;
+use crate::base::rng::Rng;
+use crate::base::slot::SLOTS;
+use crate::commands::cx::{Caller, Cx};
+use crate::commands::session::{Process, Server, Session, Sessions};
+use crate::commands::table::Table;
+use crate::config::Config;
+use crate::metrics::{CommandStats, Stats};
+use crate::resp::read;
+use crate::resp::write::Writer;
+use crate::store::keyspace::Keyspace;
+
+/// The time at which every script begins, Unix milliseconds.
+pub const START_MS: i64 = 1_700_000_000_000;
+
+/// One shard's state, a client and a clock.
+pub struct Bench {
+    pub table: Table,
+    pub keys: Keyspace,
+    pub server: Server,
+    pub now_ms: i64,
+}
+
+impl Default for Bench {
+    fn default() -> Bench {
+        let table = Table::new();
+        let mut sessions = Sessions::default();
+        sessions.insert(0, Session { id: 1, address: "127.0.0.1:5000".into(), local_address: "127.0.0.1:7480".into(),
+            connected_ms: START_MS, active_ms: START_MS, ..Session::default() });
+        let stats = Stats { per_command: vec![CommandStats::default(); table.rows().len()], ..Stats::default() };
+        let process = Process { started_ms: START_MS, run_id: "0".repeat(40), ..Process::default() };
+        Bench {
+            table,
+            keys: Keyspace::recording(0..SLOTS),
+            server: Server {
+                shard: 0,
+                shards: 1,
+                process: Arc::new(process),
+                config: Config::default(),
+                stats,
+                sessions,
+                pause: None,
+                rng: Rng::new(1),
+                requests: Vec::new(),
+            },
+            now_ms: START_MS,
+        }
+    }
+}
+
+impl Bench {
+    /// Runs one command given by its words and returns the reply's bytes.
+    pub fn call<W: AsRef<[u8]>>(&mut self, words: impl IntoIterator<Item = W>) -> Vec<u8> {
+        let owned = OwnedArgs::new(words);
+        let args = owned.args();
+        let mut out = Vec::new();
+        let session = self.server.sessions.get(0).expect("the client is there");
+        let (db, protocol, no_touch) = (session.db, session.protocol, session.no_touch);
+        let mut reply = Writer::new(&mut out, protocol);
+        let row = match self.table.resolve(&args) {
+            Ok(index) => *self.table.row(index),
+            Err(error) => {
+                reply.error(&error.to_string());
+                return out;
+            }
+        };
+        let mut cx = Cx {
+            table: &self.table,
+            keys: &mut self.keys,
+            server: &mut self.server,
+            reply,
+            db,
+            now_ms: self.now_ms,
+            caller: Caller { id: 1, session: Some(0), no_touch },
+            located: None,
+        };
+        if let Err(error) = (row.run)(&mut cx, &args) {
+            cx.reply.truncate(0);
+            cx.reply.error(&error.to_string());
+        }
+        out
+    }
+
+    /// Runs a script: commands between ` | `, words as on an inline command line (`"a b\n"` quotes); `@25ms` or `@3s` sets
+    /// the clock to that time after the start. Returns the replies, written the same way.
+    pub fn run(&mut self, script: &str) -> String {
+        let mut replies = Vec::new();
+        for step in script.split(" | ").map(str::trim) {
+            if let Some(time) = step.strip_prefix('@') {
+                let (number, scale) = match time.strip_suffix("ms") {
+                    Some(number) => (number, 1),
+                    None => (time.strip_suffix('s').expect("@<number>ms or @<number>s"), 1000),
+                };
+                self.now_ms = START_MS + scale * number.parse::<i64>().expect("a time");
+                continue;
+            }
+            let reply = self.call(words(step));
+            assert_eq!(read::reply_len(&reply), Some(reply.len()), "{step:?} gave no single whole reply");
+            replies.push(shown(&reply).0);
+        }
+        replies.join(" | ")
+    }
+
+    /// Replays the journal into an empty keyspace and compares.
+    pub fn check_journal(&mut self) {
+        let mut replayed = Keyspace::new(0..SLOTS);
+        for (db, effect) in self.keys.take_effects() {
+            replayed.apply(db, &effect);
+        }
+        assert_eq!(replayed.digest(), self.keys.digest(), "the journal does not rebuild the live state");
+    }
+}
+
+/// Runs `script` on an empty keyspace and compares the replies with `expected`: `OK`, `nil`, numbers and strings as they are,
+/// `[a, b]` for arrays and sets, `{k: v}` for maps, error texts without the dash, `""` for an empty string.
+#[track_caller]
+pub fn check(script: &str, expected: &str) {
+    let mut bench = Bench::default();
+    let replies = bench.run(script);
+    assert_eq!(replies, expected, "\n  script: {script}");
+    bench.check_journal();
+}
+
+/// The words of a line as the server's inline protocol splits them.
+fn words(line: &str) -> Vec<Vec<u8>> {
+    let mut buffer = format!("{line}\n").into_bytes();
+    let mut spans = Vec::new();
+    crate::resp::parse::Parser::default().step(&mut buffer, usize::MAX, &mut spans).expect("a line of words");
+    crate::base::args::Args::new(&buffer, &spans).iter_from(0).map(<[u8]>::to_vec).collect()
+}
+
+/// A reply as text, and how many bytes it took.
+pub fn shown(reply: &[u8]) -> (String, usize) {
+    let length = read::reply_len(reply).expect("a whole reply");
+    let line_end = memchr::memchr(b'\r', reply).expect("a whole reply");
+    let line = String::from_utf8_lossy(&reply[1..line_end]).into_owned();
+    let nested = |count: usize, mut at: usize| {
+        let mut parts = Vec::new();
+        for _ in 0..count {
+            let (text, used) = shown(&reply[at..]);
+            parts.push(text);
+            at += used;
+        }
+        parts
+    };
+    let text = match reply[0] {
+        b'_' => "nil".into(),
+        b'$' | b'*' if line == "-1" => "nil".into(),
+        b'$' if line == "0" => "\"\"".into(),
+        b'$' | b'=' => {
+            let skip = if reply[0] == b'=' { 4 } else { 0 };
+            String::from_utf8_lossy(&reply[line_end + 2 + skip..length - 2]).into_owned()
+        }
+        b'*' | b'~' => format!("[{}]", nested(line.parse().expect("a count"), line_end + 2).join(", ")),
+        b'%' => {
+            let parts = nested(2 * line.parse::<usize>().expect("a count"), line_end + 2);
+            let pairs: Vec<String> = parts.chunks(2).map(|pair| format!("{}: {}", pair[0], pair[1])).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        _ => line,
+    };
+    (text, length)
+}

@@ -1,0 +1,258 @@
+//! The parameters by name: one row each, which says how it is shown, what it may be set to, and how.
+//! `CONFIG GET` and `CONFIG SET` know nothing but this table.
+
+use crate::base::glob::glob_match_nocase;
+use crate::base::limits::{BULK_BYTES_MAX, DATABASES, QUERY_BYTES_MAX};
+use crate::base::number::parse_i64;
+use crate::config::bytes::parse_bytes;
+use crate::config::{Config, output_limit};
+
+/// The most that any buffer of a client may be allowed to hold, bytes: positions in buffers have 32 bits.
+pub const BUFFER_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+const _: () = assert!(BUFFER_BYTES_MAX + (BULK_BYTES_MAX as u64) < u32::MAX as u64, "one value past the limit still has positions");
+const _: () = assert!(QUERY_BYTES_MAX as u64 <= BUFFER_BYTES_MAX);
+
+const MB: u64 = 1024 * 1024;
+const SECONDS_MAX: u64 = i32::MAX as u64;
+
+/// One parameter.
+pub struct Parameter {
+    /// As `CONFIG GET` shows it.
+    pub name: &'static str,
+    kind: Kind,
+}
+
+/// How a parameter is shown and set.
+enum Kind {
+    /// A plain number from `min` to `max`.
+    Number { min: u64, max: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64) },
+    /// An amount of memory from `min` to `max`, shown in bytes.
+    Bytes { min: u64, max: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64) },
+    /// Has a grammar of its own.
+    Own { get: fn(&Config) -> String, set: fn(&mut Config, &[u8]) -> Result<(), Refusal> },
+    /// Decided when the process started.
+    Start(fn(&Config) -> String),
+    /// Belongs to a feature of Redis that does not exist here yet: always the value that says so. Setting it to that value is
+    /// fine, since scripts do so to be sure; another value is refused rather than ignored.
+    Absent(&'static str),
+}
+
+/// Why a value was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not a number.
+    #[error("argument couldn't be parsed into an integer")]
+    NotInteger,
+    /// Not an amount of memory.
+    #[error("argument must be a memory value")]
+    NotMemory,
+    /// A number, but too small or too large.
+    #[error("argument must be between {min} and {max} inclusive")]
+    OutOfBounds { min: u64, max: u64 },
+    /// Cannot be set while the server runs.
+    #[error("can't set immutable config")]
+    Immutable,
+    /// Named twice in one call.
+    #[error("duplicate parameter")]
+    Duplicate,
+    /// The feature does not exist yet; only this value is true.
+    #[error("this feature is not supported yet, the value can only be '{0}'")]
+    NotSupported(&'static str),
+    /// What one parameter's grammar says.
+    #[error("{0}")]
+    Text(&'static str),
+}
+
+/// Why nothing was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetError<'a> {
+    /// There is no such parameter.
+    Unknown(&'a [u8]),
+    /// The parameter does not take the value.
+    Refused(&'a [u8], Refusal),
+}
+
+const fn number(name: &'static str, min: u64, max: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64)) -> Parameter {
+    Parameter { name, kind: Kind::Number { min, max, get, set } }
+}
+
+const fn bytes(name: &'static str, min: u64, max: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64)) -> Parameter {
+    Parameter { name, kind: Kind::Bytes { min, max, get, set } }
+}
+
+const fn start(name: &'static str, get: fn(&Config) -> String) -> Parameter {
+    Parameter { name, kind: Kind::Start(get) }
+}
+
+const fn absent(name: &'static str, value: &'static str) -> Parameter {
+    Parameter { name, kind: Kind::Absent(value) }
+}
+
+/// All parameters, in the order in which `CONFIG GET` shows them.
+#[rustfmt::skip]
+pub const PARAMETERS: &[Parameter] = &[
+    number("maxclients",                1,  u32::MAX as u64,        |c| c.clients_max as u64,     |c, v| c.clients_max = v as usize),
+    number("timeout",                   0,  SECONDS_MAX,            |c| c.idle_seconds_max,       |c, v| c.idle_seconds_max = v),
+    number("tcp-keepalive",             0,  SECONDS_MAX,            |c| c.keepalive_seconds,      |c, v| c.keepalive_seconds = v),
+    bytes("proto-max-bulk-len",         MB, BULK_BYTES_MAX as u64,  |c| c.bulk_bytes_max as u64,  |c, v| c.bulk_bytes_max = v as usize),
+    bytes("client-query-buffer-limit",  MB, BUFFER_BYTES_MAX,       |c| c.query_bytes_max as u64, |c, v| c.query_bytes_max = v as usize),
+    Parameter { name: "client-output-buffer-limit", kind: Kind::Own { get: output_limit::get, set: output_limit::set } },
+
+    start("bind",       |c| c.start.bind.clone()),
+    start("port",       |c| c.start.port.to_string()),
+    start("unixsocket", |c| c.start.unix_socket.clone()),
+    start("io-threads", |c| c.start.threads.to_string()),
+    start("loglevel",   |c| c.start.log_level.clone()),
+    start("dir",        |c| c.start.directory.clone()),
+    start("databases",  |_| DATABASES.to_string()),
+
+    absent("tls-port",                "0"),
+    absent("requirepass",             ""),
+    absent("save",                    ""),
+    absent("appendonly",              "no"),
+    absent("maxmemory",               "0"),
+    absent("maxmemory-policy",        "noeviction"),
+    absent("maxmemory-clients",       "0"),
+    absent("notify-keyspace-events",  ""),
+    absent("replicaof",               ""),
+    absent("cluster-enabled",         "no"),
+    absent("slowlog-log-slower-than", "-1"),
+    absent("latency-tracking",        "no"),
+    absent("activedefrag",            "no"),
+];
+
+impl Parameter {
+    /// The value in force, as clients see it.
+    pub fn get(&self, config: &Config) -> String {
+        match &self.kind {
+            Kind::Number { get, .. } | Kind::Bytes { get, .. } => get(config).to_string(),
+            Kind::Own { get, .. } | Kind::Start(get) => get(config),
+            Kind::Absent(value) => (*value).to_owned(),
+        }
+    }
+
+    /// Sets it to what `value` says.
+    pub fn set(&self, config: &mut Config, value: &[u8]) -> Result<(), Refusal> {
+        match &self.kind {
+            Kind::Number { min, max, set, .. } => {
+                let number = parse_i64(value).ok_or(Refusal::NotInteger)?;
+                let number = u64::try_from(number).ok().filter(|number| (*min..=*max).contains(number));
+                set(config, number.ok_or(Refusal::OutOfBounds { min: *min, max: *max })?);
+            }
+            Kind::Bytes { min, max, set, .. } => {
+                let bytes = parse_bytes(value).ok_or(Refusal::NotMemory)?;
+                if !(*min..=*max).contains(&bytes) {
+                    return Err(Refusal::OutOfBounds { min: *min, max: *max });
+                }
+                set(config, bytes);
+            }
+            Kind::Own { set, .. } => set(config, value)?,
+            Kind::Start(_) => return Err(Refusal::Immutable),
+            Kind::Absent(only) => {
+                let is_same_amount = !value.is_empty() && parse_bytes(value) == Some(0) && *only == "0";
+                if !is_same_amount && !value.eq_ignore_ascii_case(only.as_bytes()) {
+                    return Err(Refusal::NotSupported(only));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parameters whose names match any of `patterns`, in any case, each once.
+pub fn matching<'a>(patterns: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<&'static Parameter> {
+    let is_asked = |name: &str| patterns.clone().any(|pattern| glob_match_nocase(pattern, name.as_bytes()));
+    PARAMETERS.iter().filter(|parameter| is_asked(parameter.name)).collect()
+}
+
+/// Sets every parameter of `pairs` (name, value), or none of them.
+pub fn set_all<'a>(config: &mut Config, pairs: &[(&'a [u8], &'a [u8])]) -> Result<(), SetError<'a>> {
+    let mut named: Vec<&Parameter> = Vec::new();
+    for (name, _) in pairs {
+        let is_named = |parameter: &&Parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name);
+        let parameter = PARAMETERS.iter().find(is_named).ok_or(SetError::Unknown(name))?;
+        if let Kind::Start(_) = parameter.kind {
+            return Err(SetError::Refused(name, Refusal::Immutable));
+        }
+        if named.iter().any(|earlier| earlier.name == parameter.name) {
+            return Err(SetError::Refused(name, Refusal::Duplicate));
+        }
+        named.push(parameter);
+    }
+    let mut changed = config.clone();
+    for (parameter, (_, value)) in named.iter().zip(pairs) {
+        parameter.set(&mut changed, value).map_err(|why| SetError::Refused(parameter.name.as_bytes(), why))?;
+    }
+    *config = changed;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, value: &str) -> Result<String, String> {
+        let mut config = Config::default();
+        match set_all(&mut config, &[(name.as_bytes(), value.as_bytes())]) {
+            Ok(()) => Ok(matching([name.as_bytes()].into_iter())[0].get(&config)),
+            Err(SetError::Unknown(_)) => Err("unknown".into()),
+            Err(SetError::Refused(_, why)) => Err(why.to_string()),
+        }
+    }
+
+    #[test]
+    fn every_settable_parameter_takes_back_what_it_shows() {
+        let config = Config::default();
+        for (i, parameter) in PARAMETERS.iter().enumerate() {
+            assert!(PARAMETERS[..i].iter().all(|other| other.name != parameter.name), "two of {}", parameter.name);
+            let mut changed = config.clone();
+            match parameter.set(&mut changed, parameter.get(&config).as_bytes()) {
+                Ok(()) => assert_eq!(changed, config, "{}", parameter.name),
+                Err(why) => assert_eq!(why, Refusal::Immutable, "{}", parameter.name),
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_and_units_are_checked() {
+        assert_eq!(set("timeout", "7"), Ok("7".into()));
+        assert_eq!(set("timeout", "7s"), Err("argument couldn't be parsed into an integer".into()));
+        assert_eq!(set("TIMEOUT", "-1"), Err("argument must be between 0 and 2147483647 inclusive".into()));
+        assert_eq!(set("proto-max-bulk-len", "2mb"), Ok("2097152".into()));
+        assert_eq!(set("proto-max-bulk-len", "5"), Err("argument must be between 1048576 and 536870912 inclusive".into()));
+        assert_eq!(set("proto-max-bulk-len", "x"), Err("argument must be a memory value".into()));
+        assert_eq!(set("databases", "16"), Err("can't set immutable config".into()));
+        assert_eq!(set("nosuch", "1"), Err("unknown".into()));
+    }
+
+    #[test]
+    fn what_does_not_exist_stays_off() {
+        assert_eq!(set("appendonly", "NO"), Ok("no".into()));
+        assert_eq!(set("maxmemory", "0mb"), Ok("0".into()));
+        let refused = "this feature is not supported yet, the value can only be 'no'";
+        assert_eq!(set("appendonly", "yes"), Err(refused.into()));
+        assert!(set("maxmemory", "1gb").is_err());
+        assert!(set("save", "900 1").is_err());
+    }
+
+    #[test]
+    fn output_limits_have_classes() {
+        let set = |value| set("client-output-buffer-limit", value);
+        assert_eq!(set("normal 10mb 2mb 5"), Ok("normal 10485760 2097152 5 slave 0 0 0 pubsub 0 0 0".into()));
+        assert_eq!(
+            set("normal 0 0 0 replica 0 0 0"),
+            Ok("normal 2147483648 2147483648 4294967295 slave 0 0 0 pubsub 0 0 0".into())
+        );
+        let wrong_count = "Wrong number of arguments in buffer limit configuration.";
+        assert_eq!(set("normal 1 2"), Err(wrong_count.into()));
+        assert_eq!(set(""), Err(wrong_count.into()));
+        assert_eq!(set("master 1 2 3"), Err("Invalid client class specified in buffer limit configuration.".into()));
+        assert_eq!(
+            set("normal 1mb 2 x"),
+            Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into())
+        );
+        assert!(set("pubsub 1mb 1mb 1").is_err());
+        assert!(set("normal 3gb 1 1").is_err());
+    }
+}

@@ -1,0 +1,144 @@
+//! The `corevault` program: reads the command line, sets up the log, and runs a server or a tool. No logic of its own.
+
+use std::io::IsTerminal;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use corevault::server::{self, Options};
+
+/// The store allocates one block a key: this allocator's size classes are what the entry layout is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A RESP-compatible in-memory data store: one pinned executor and one io_uring per core.
+///
+/// Without a subcommand, serves clients until SIGTERM, SIGINT or SHUTDOWN.
+#[derive(Parser)]
+#[command(version, about, long_about, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    tool: Option<Tool>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Check whether this system can run the server, and say what to do if not.
+    Doctor(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// TCP port to listen on; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 7480)]
+    port: u16,
+    /// Address to listen on; 0.0.0.0 or :: means all.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    bind_addr: IpAddr,
+    /// Unix socket to listen on as well.
+    #[arg(long, value_name = "PATH")]
+    unix_socket: Option<PathBuf>,
+    /// Shards of the keyspace, one thread each [default: one for each CPU the process may use].
+    #[arg(long, value_name = "N")]
+    shards: Option<u16>,
+    /// CPUs to pin the shards to, in order and round again, such as 0,2-3 [default: those the process may use].
+    #[arg(long, value_name = "LIST", value_parser = parse_cpus)]
+    cpus: Option<CpuList>,
+    /// Clients that may be connected at once.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    max_clients: u32,
+    /// Least important messages to log: error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: tracing::Level,
+    /// How messages are written, on standard error.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// A list of CPUs; a type of its own, since clap takes a `Vec` to mean a repeated flag.
+#[derive(Clone)]
+struct CpuList(Vec<usize>);
+
+fn parse_cpus(text: &str) -> Result<CpuList, String> {
+    let mut cpus = Vec::new();
+    let number = |word: &str| {
+        word.parse::<usize>().map_err(|_| format!("`{word}` is no CPU number; a list looks like 0,2-3"))
+    };
+    for part in text.split(',') {
+        match part.split_once('-') {
+            None => cpus.push(number(part)?),
+            Some((first, last)) => {
+                let (first, last) = (number(first)?, number(last)?);
+                if first > last || last - first > 4096 {
+                    return Err(format!("`{part}` is no range of CPUs; a list looks like 0,2-3"));
+                }
+                cpus.extend(first..=last);
+            }
+        }
+    }
+    Ok(CpuList(cpus))
+}
+
+impl Serve {
+    fn options(self) -> Options {
+        Options {
+            port: self.port,
+            bind_address: self.bind_addr,
+            unix_socket: self.unix_socket,
+            shards: self.shards,
+            cpus: self.cpus.map(|list| list.0),
+            clients_max: self.max_clients as usize,
+        }
+    }
+
+    fn start_log(&self) {
+        let log = tracing_subscriber::fmt()
+            .with_max_level(self.log_level)
+            .with_writer(std::io::stderr)
+            .with_target(false);
+        match self.log_format {
+            LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+            LogFormat::Json => log.json().init(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let CommandLine { tool, serve } = CommandLine::parse();
+    if let Some(Tool::Doctor(serve)) = tool {
+        let (report, is_able) = server::doctor(&serve.options());
+        println!("{report}");
+        return if is_able { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    serve.start_log();
+    abort_on_panic();
+    match server::run(&serve.options(), |_| ()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("cannot go on");
+            eprintln!("corevault: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A shard that has panicked holds state nobody can vouch for, and the others would wait for it: the process ends at once.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        tracing::error!("{panic}");
+        std::process::abort();
+    }));
+}

@@ -1,0 +1,476 @@
+//! The io_uring driver of one shard: one long-lived glommio task that carries events to the shard and its wishes to the kernel.
+//! Owns sockets, listeners and the parking protocol. Never runs a command itself and never waits for another shard.
+//!
+//! # One turn
+//!
+//! take completions → bytes to the shard, where they are executed at once → inbox → tick → one send for each client with replies, one
+//! delivery for each target with messages → one `enter`, which submits all of it and waits for more. So the number of system
+//! calls does not depend on the number of clients that were served.
+//!
+//! # Waiting
+//!
+//! With work at hand the shard never waits. Otherwise it first waits in its ring, up to `RING_WAIT`, since that costs one
+//! system call; only if nothing comes does it park in glommio on the ring's eventfd, so that background tasks run and an idle
+//! server uses no CPU. Before it parks it looks again at the inbox, the completions and the kernel's deferred work:
+//! the eventfd signals only once for a batch of them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use futures_lite::future;
+
+use crate::base::limits::{INBOX_BATCH, RECV_BUFFER_BYTES, RECV_BUFFERS, RING_COMPLETIONS, RING_ENTRIES};
+use crate::net::clock::now_ms;
+use crate::net::connection::{Connection, Receiving, addresses, token};
+use crate::net::mesh::{Mesh, Parcel, Undelivered};
+use crate::shard::{Arrival, ClientRef, Shard};
+use crate::sys::eventfd;
+use crate::sys::ring::{Event, Ring, Sizes, Token};
+
+/// How long a shard waits in its ring before it parks in glommio.
+const RING_WAIT: Duration = Duration::from_millis(1);
+/// How long a busy shard keeps other tasks of its executor waiting.
+const YIELD_INTERVAL: Duration = Duration::from_millis(1);
+/// Pause before accepting again when the process has no descriptors left.
+const ACCEPT_PAUSE_MS: i64 = 100;
+/// A send up to this size is expected to complete as it is submitted: it fits the socket's buffer.
+const INLINE_SEND_BYTES_MAX: usize = 16 * 1024;
+/// A reply buffer larger than this is given back when its replies are sent, bytes.
+const REPLY_BYTES_KEPT_MAX: usize = 64 * 1024;
+/// How long replies of a stopping server may take to leave.
+const STOP_FLUSH: Duration = Duration::from_millis(200);
+
+/// What the drivers of all shards share.
+pub struct Shared {
+    /// The channels between them.
+    pub mesh: Mesh,
+    /// The last client id given.
+    pub last_client_id: AtomicU64,
+    /// Where the Unix socket is, if there is one.
+    pub unix_path: Option<String>,
+    /// Called when a client has sent `SHUTDOWN`.
+    pub on_shutdown: fn(),
+}
+
+/// A listening socket.
+struct Listener {
+    socket: OwnedFd,
+    is_unix: bool,
+    is_armed: bool,
+}
+
+struct Driver {
+    shard: Shard,
+    number: u16,
+    shared: Arc<Shared>,
+    ring: Ring,
+    inbox: Receiver<Parcel>,
+    connections: Vec<Option<Connection>>,
+    listeners: Vec<Listener>,
+    accept_again_ms: Option<i64>,
+    /// Parcels for shards whose inbox was full, by target.
+    undelivered: Vec<VecDeque<Parcel>>,
+    undelivered_count: usize,
+    /// Shards that got parcels in this turn.
+    delivered: Vec<u16>,
+    /// Reply buffers that are free.
+    spare_buffers: Vec<Vec<u8>>,
+    /// Sends submitted in this turn that should complete with the submission.
+    inline_sends: usize,
+    is_stopping: bool,
+}
+
+/// Makes the ring of shard `number` on the calling thread, says so through `ready`, and serves until the server stops.
+/// `listeners` are (socket, is Unix); the shard that has them hands connections to all shards.
+pub async fn run_shard(
+    shard: Shard,
+    number: u16,
+    shared: Arc<Shared>,
+    inbox: Receiver<Parcel>,
+    listeners: Vec<(OwnedFd, bool)>,
+    ready: impl FnOnce(io::Result<()>),
+) {
+    let sizes = Sizes {
+        entries: RING_ENTRIES,
+        completions: RING_COMPLETIONS,
+        buffers: RECV_BUFFERS,
+        buffer_bytes: RECV_BUFFER_BYTES,
+    };
+    let made = Ring::new(sizes).and_then(|mut ring| {
+        ring.register_eventfd(shared.mesh.eventfd(number).as_fd())?;
+        ring.set_eventfd_signals(false);
+        ring.limit_workers(1, 1)?;
+        let bridge = eventfd::glommio_file(shared.mesh.eventfd(number))?;
+        Ok((ring, bridge))
+    });
+    let (ring, bridge) = match made {
+        Ok(made) => made,
+        Err(error) => return ready(Err(error)),
+    };
+    shared.mesh.publish_ring(number, ring.descriptor());
+    ready(Ok(()));
+    let shards = usize::from(shared.mesh.shards());
+    let listeners =
+        listeners.into_iter().map(|(socket, is_unix)| Listener { socket, is_unix, is_armed: false }).collect();
+    let mut driver = Driver {
+        shard,
+        number,
+        shared,
+        ring,
+        inbox,
+        connections: Vec::new(),
+        listeners,
+        accept_again_ms: None,
+        undelivered: (0..shards).map(|_| VecDeque::new()).collect(),
+        undelivered_count: 0,
+        delivered: Vec::new(),
+        spare_buffers: Vec::new(),
+        inline_sends: 0,
+        is_stopping: false,
+    };
+    driver.arm_listeners();
+    driver.serve(&bridge).await;
+}
+
+impl Driver {
+    async fn serve(&mut self, bridge: &glommio::io::BufferedFile) {
+        let mut yielded = Instant::now();
+        while !self.is_stopping {
+            let now = now_ms();
+            let worked = self.turn(now);
+            if worked {
+                // One `enter` hands over all sends and takes what has arrived meanwhile. It waits: whatever arrives ends it.
+                self.wait_in_ring(now);
+                if yielded.elapsed() >= YIELD_INTERVAL {
+                    glommio::executor().yield_now().await;
+                    yielded = Instant::now();
+                }
+            } else if !self.wait_in_ring(now) {
+                self.park(bridge).await;
+                yielded = Instant::now();
+            }
+        }
+        self.flush_and_end();
+    }
+
+    /// Carries everything at hand one step further; whether there was anything.
+    fn turn(&mut self, now: i64) -> bool {
+        let completions = self.ring.take_completions();
+        while let Some(event) = self.ring.next_event() {
+            self.handle(event, now);
+        }
+        let mut parcels = 0;
+        while parcels < INBOX_BATCH {
+            let Ok(parcel) = self.inbox.try_recv() else { break };
+            parcels += 1;
+            self.open(parcel, now);
+        }
+        if parcels > 0 && self.shared.mesh.made_room(self.number) {
+            for shard in 0..self.shared.mesh.shards() {
+                self.wake(shard);
+            }
+        }
+        if now >= self.shard.next_tick_ms() {
+            self.shard.tick(now);
+        }
+        if self.accept_again_ms.is_some_and(|at| at <= now) {
+            self.accept_again_ms = None;
+            self.arm_listeners();
+        }
+        self.carry_out();
+        completions > 0 || parcels > 0
+    }
+
+    /// Submits, and waits for a completion up to `RING_WAIT` or the next tick; whether anything may have happened.
+    fn wait_in_ring(&mut self, now: i64) -> bool {
+        let timeout = match self.next_deadline_ms() {
+            i64::MAX => RING_WAIT,
+            at => RING_WAIT.min(Duration::from_millis((at - now).max(0) as u64)),
+        };
+        self.shared.mesh.sleep_in_ring(self.number);
+        let has_parcels = !self.inbox.is_empty();
+        let (want, timeout) = if has_parcels { (0, Duration::ZERO) } else { (self.inline_sends + 1, timeout) };
+        self.inline_sends = 0;
+        self.ring.enter(want, timeout).expect("the ring accepts what it accepted at start");
+        self.shared.mesh.wake_up(self.number);
+        timeout.is_zero() || self.ring.has_completions() || self.undelivered_count > 0
+    }
+
+    /// Parks in glommio until the ring or another thread signals, or the next tick is due.
+    async fn park(&mut self, bridge: &glommio::io::BufferedFile) {
+        self.ring.set_eventfd_signals(true);
+        self.shared.mesh.park(self.number);
+        if self.inbox.is_empty() && !self.ring.has_completions() {
+            let signalled = async {
+                // The count does not matter, nor does an error: the turn that follows looks at everything.
+                let _ = bridge.read_at(0, 8).await;
+            };
+            match self.next_deadline_ms() {
+                i64::MAX => signalled.await,
+                at => {
+                    let wait = Duration::from_millis((at - now_ms()).max(0) as u64);
+                    let due = async {
+                        glommio::timer::Timer::new(wait).await;
+                    };
+                    future::or(signalled, due).await;
+                }
+            }
+        }
+        self.shared.mesh.wake_up(self.number);
+        self.ring.set_eventfd_signals(false);
+        // The kernel's deferred work runs only in an `enter`.
+        self.ring.enter(0, Duration::ZERO).expect("the ring accepts what it accepted at start");
+    }
+
+    fn next_deadline_ms(&self) -> i64 {
+        self.shard.next_tick_ms().min(self.accept_again_ms.unwrap_or(i64::MAX))
+    }
+
+    // Events ------------------------------------------------------------------------------------------------------
+
+    fn handle(&mut self, event: Event, now: i64) {
+        match event {
+            Event::Received { token, result, buffer, is_armed } => self.received(token, result, buffer, is_armed, now),
+            Event::Sent { token, result, buffer } => self.sent(token, result, buffer, now),
+            Event::Accepted { listener, result, is_armed } => self.accepted(listener, result, is_armed, now),
+            Event::Woken => {}
+        }
+    }
+
+    fn received(&mut self, token: Token, result: io::Result<usize>, buffer: Option<u16>, is_armed: bool, now: i64) {
+        let connection = self.connections.get_mut(token.index as usize).and_then(Option::as_mut);
+        let Some(connection) = connection.filter(|connection| connection.is_named(token)) else {
+            if let Some(buffer) = buffer {
+                self.ring.recycle(buffer);
+            }
+            return;
+        };
+        let client = connection.client;
+        if !is_armed {
+            connection.receiving = Receiving::Off;
+        }
+        match result {
+            Ok(length) if length > 0 => {
+                let buffer = buffer.expect("received bytes are in a buffer");
+                if !connection.is_closing {
+                    self.shard.receive(client, self.ring.received(buffer, length), now);
+                }
+                // Returned before the next `enter`, so the buffers can run out only within one batch of completions.
+                self.ring.recycle(buffer);
+            }
+            Ok(_) => {
+                connection.is_ended = true;
+                self.shard.end_of_input(client);
+            }
+            // Out of buffers, or told to stop: `carry_out` begins again if more is wanted.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ECANCELED | libc::EINTR)) => {}
+            Err(_) => {
+                connection.is_ended = true;
+                self.shard.disconnected(client);
+            }
+        }
+        if !is_armed {
+            self.settle(client);
+        }
+    }
+
+    fn sent(&mut self, token: Token, result: io::Result<usize>, mut buffer: Vec<u8>, now: i64) {
+        let connection = self.connections.get_mut(token.index as usize).and_then(Option::as_mut);
+        let Some(connection) = connection.filter(|connection| connection.is_named(token)) else { return };
+        let client = connection.client;
+        let before = connection.sending.take().expect("a send that ends was begun");
+        match result {
+            Ok(length) => {
+                let done = before + length;
+                if done < buffer.len() && length > 0 {
+                    connection.sending = Some(done);
+                    self.ring.send(connection.socket.as_fd(), token, buffer, done);
+                } else {
+                    buffer.clear();
+                    if buffer.capacity() <= REPLY_BYTES_KEPT_MAX && self.spare_buffers.len() < 1024 {
+                        self.spare_buffers.push(buffer);
+                    }
+                }
+                self.shard.sent(client, length, now);
+            }
+            Err(_) => self.shard.disconnected(client),
+        }
+        self.settle(client);
+    }
+
+    fn accepted(&mut self, listener: u32, result: io::Result<OwnedFd>, is_armed: bool, now: i64) {
+        let listener = &mut self.listeners[listener as usize];
+        listener.is_armed = is_armed;
+        let is_unix = listener.is_unix;
+        match result {
+            Ok(socket) => self.place(socket, is_unix, now),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection; trying again in {ACCEPT_PAUSE_MS} ms");
+                self.accept_again_ms = Some(now + ACCEPT_PAUSE_MS);
+                return;
+            }
+        }
+        if !is_armed {
+            self.arm_listeners();
+        }
+    }
+
+    /// Gives a new connection to the shard with the fewest.
+    fn place(&mut self, socket: OwnedFd, is_unix: bool, now: i64) {
+        let shared = Arc::clone(&self.shared);
+        if shared.mesh.clients() >= self.shard.server().config.clients_max {
+            self.shard.server().stats.rejected_connections += 1;
+            // One attempt, as Redis does: a client that cannot take it is not owed an explanation.
+            let _ = rustix::net::send(&socket, b"-ERR max number of clients reached\r\n", rustix::net::SendFlags::DONTWAIT);
+            return;
+        }
+        let id = shared.last_client_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let shard = shared.mesh.place_client();
+        if shard == self.number {
+            self.adopt(socket, id, is_unix, now);
+        } else {
+            self.deliver(shard, Parcel::Adopt { socket, id, is_unix });
+        }
+    }
+
+    fn adopt(&mut self, socket: OwnedFd, id: u64, is_unix: bool, now: i64) {
+        use std::os::fd::AsRawFd;
+        let unix_path = self.shared.unix_path.as_deref().filter(|_| is_unix);
+        let (address, local_address) = addresses(&socket, unix_path);
+        let arrival = Arrival { id, address, local_address, descriptor: socket.as_raw_fd(), is_unix };
+        let client = self.shard.connect(arrival, now);
+        let index = client.index as usize;
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, || None);
+        }
+        let mut connection = Connection::new(socket, client);
+        connection.set_receiving(true, &mut self.ring);
+        self.connections[index] = Some(connection);
+    }
+
+    fn open(&mut self, parcel: Parcel, now: i64) {
+        match parcel {
+            Parcel::Shard(message) => self.shard.message(message, now),
+            Parcel::Adopt { socket, id, is_unix } => self.adopt(socket, id, is_unix, now),
+            Parcel::Stop => self.is_stopping = true,
+        }
+    }
+
+    // Wishes ------------------------------------------------------------------------------------------------------
+
+    /// Does what the shard wants: sends, closings, messages, and the wake-ups they need.
+    fn carry_out(&mut self) {
+        while let Some(client) = self.shard.take_touched() {
+            self.settle(client);
+        }
+        for target in 0..self.undelivered.len() {
+            while let Some(parcel) = self.undelivered[target].pop_front() {
+                self.undelivered_count -= 1;
+                if !self.try_deliver(target as u16, parcel) {
+                    break;
+                }
+            }
+        }
+        while let Some((target, message)) = self.shard.take_message() {
+            self.deliver(target, Parcel::Shard(message));
+        }
+        while let Some(target) = self.delivered.pop() {
+            self.wake(target);
+        }
+        if self.shard.take_shutdown() {
+            (self.shared.on_shutdown)();
+        }
+    }
+
+    /// Brings one connection in line with what its client wants.
+    fn settle(&mut self, client: ClientRef) {
+        let Some(connection) = self.connections.get_mut(client.index as usize).and_then(Option::as_mut) else { return };
+        if connection.client != client {
+            return;
+        }
+        let wants = self.shard.wants(client);
+        if wants.send && connection.sending.is_none() && !connection.is_closing {
+            let empty = self.spare_buffers.pop().unwrap_or_default();
+            let replies = self.shard.take_replies(client, empty);
+            self.inline_sends += usize::from(replies.len() <= INLINE_SEND_BYTES_MAX);
+            connection.sending = Some(0);
+            self.ring.send(connection.socket.as_fd(), token(client), replies, 0);
+        }
+        if wants.close {
+            connection.close();
+        } else {
+            connection.set_receiving(!wants.stop_reading, &mut self.ring);
+        }
+        if connection.is_finished() {
+            self.connections[client.index as usize] = None;
+            self.shard.closed(client);
+            self.shared.mesh.release_client(self.number);
+        }
+    }
+
+    fn deliver(&mut self, target: u16, parcel: Parcel) {
+        if self.undelivered[usize::from(target)].is_empty() {
+            self.try_deliver(target, parcel);
+        } else {
+            // Behind those that wait already: order within a channel is kept.
+            self.undelivered[usize::from(target)].push_back(parcel);
+            self.undelivered_count += 1;
+        }
+    }
+
+    /// Delivers a parcel, or puts it at the front of those that wait; whether it went.
+    fn try_deliver(&mut self, target: u16, parcel: Parcel) -> bool {
+        match self.shared.mesh.deliver(target, parcel) {
+            Ok(()) => {
+                if self.delivered.last() != Some(&target) {
+                    self.delivered.push(target);
+                }
+                true
+            }
+            Err(Undelivered::Full(parcel)) => {
+                self.shard.server().stats.mesh_waits += 1;
+                self.undelivered[usize::from(target)].push_front(parcel);
+                self.undelivered_count += 1;
+                false
+            }
+            Err(Undelivered::Gone) => true,
+        }
+    }
+
+    fn wake(&mut self, target: u16) {
+        if let Some(ring) = self.shared.mesh.sleeper(target) {
+            self.ring.wake(ring as RawFd);
+        }
+    }
+
+    fn arm_listeners(&mut self) {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if !listener.is_armed {
+                self.ring.accept(listener.socket.as_fd(), index as u32);
+                listener.is_armed = true;
+            }
+        }
+    }
+
+    /// Lets replies under way leave, for a moment, before the process ends.
+    fn flush_and_end(&mut self) {
+        let deadline = Instant::now() + STOP_FLUSH;
+        self.listeners.clear();
+        while self.connections.iter().flatten().any(|connection| connection.sending.is_some()) && Instant::now() < deadline {
+            if self.ring.enter(1, Duration::from_millis(10)).is_err() {
+                return;
+            }
+            self.ring.take_completions();
+            while let Some(event) = self.ring.next_event() {
+                if let Event::Sent { token, result, buffer } = event {
+                    self.sent(token, result, buffer, now_ms());
+                }
+            }
+        }
+    }
+}

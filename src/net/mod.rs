@@ -1,0 +1,11 @@
+//! The production driver: sockets, the ring, the clock and the channels between shards. Performs what the sans-IO shard asks for.
+//! Never parses a command and never touches a key.
+
+pub mod clock;
+mod connection;
+mod driver;
+pub mod listen;
+pub mod mesh;
+pub mod preflight;
+
+pub use driver::{Shared, run_shard};

@@ -1,0 +1,73 @@
+//! The protocol state of one client: what it sent and is not yet run, what it will be told, and why it may have to wait.
+
+use crate::resp::parse::Parser;
+use crate::shard::flight::Flight;
+
+/// How far a client is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// Not at all.
+    Open,
+    /// Its commands so far are answered, then it is closed.
+    AfterReplies,
+    /// It is closed as soon as the driver can.
+    Now,
+}
+
+/// Why a client's commands wait. Its input is kept, up to a bound, and run later.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    /// Commands are under way on other shards: the next read waits for their replies.
+    pub flight: bool,
+    /// Too many replies wait to be read by the client.
+    pub output: bool,
+    /// `CLIENT PAUSE`.
+    pub pause: bool,
+}
+
+impl Held {
+    pub fn any(self) -> bool {
+        self.flight || self.output || self.pause
+    }
+}
+
+pub(super) struct Client {
+    pub generation: u32,
+    pub parser: Parser,
+    /// Input that could not be run yet: the beginning of a command, or whole ones while the client is held.
+    pub query: Vec<u8>,
+    /// Replies for the driver to take.
+    pub out: Vec<u8>,
+    /// Bytes the driver took and has not reported as sent.
+    pub unsent: usize,
+    /// Commands under way on other shards.
+    pub flight: Option<Box<Flight>>,
+    pub held: Held,
+    pub closing: Closing,
+    /// Whether the client is already in the list that the driver reads.
+    pub is_touched: bool,
+    /// When the kernel last took replies, Unix milliseconds.
+    pub progress_ms: i64,
+}
+
+impl Client {
+    pub fn new(generation: u32) -> Client {
+        Client {
+            generation,
+            parser: Parser::default(),
+            query: Vec::new(),
+            out: Vec::new(),
+            unsent: 0,
+            flight: None,
+            held: Held::default(),
+            closing: Closing::Open,
+            is_touched: false,
+            progress_ms: 0,
+        }
+    }
+
+    /// Bytes of replies that the client has not taken.
+    pub fn reply_bytes(&self) -> usize {
+        self.out.len() + self.unsent
+    }
+}

@@ -1,0 +1,144 @@
+//! The one place that runs a command: run → turn a refusal into its text → count. Also the prefetch over a batch, and the calls
+//! that other shards send. Never parses and never decides where a command belongs.
+//!
+//! # Prefetch
+//!
+//! With millions of keys a random lookup waits on memory: for the head of the slot's table, the table's group, the entry. Before
+//! a batch runs, a first pass fetches the heads of all its tables, and a second finds every entry by its 16 hash bits, without
+//! touching it, and fetches it. The misses of one batch overlap instead of following each other.
+
+use crate::base::args::Args;
+use crate::base::limits::PREFETCH_BATCH;
+use crate::base::slot::Slot;
+use crate::commands::cx::{Caller, Cx};
+use crate::commands::gather::{self, Part};
+use crate::commands::session::Server;
+use crate::commands::table::{Keys, Spread, Table};
+use crate::resp::write::Writer;
+use crate::shard::Shard;
+use crate::shard::mesh::{Call, Calls, Message, Stage, words_of};
+use crate::store::keyspace::{Key, Keyspace};
+
+/// What commands run against: everything of a shard but its clients.
+pub(super) struct Core {
+    pub table: Table,
+    pub keys: Keyspace,
+    pub server: Server,
+    /// For each slot, the shard that owns it.
+    pub owners: Vec<u16>,
+}
+
+impl Core {
+    /// The shard that owns a slot.
+    #[inline]
+    pub fn owner(&self, slot: Slot) -> u16 {
+        self.owners[slot.index()]
+    }
+
+    #[inline]
+    fn cx<'a>(&'a mut self, call: &Call, out: &'a mut Vec<u8>, caller: Caller, now_ms: i64) -> Cx<'a> {
+        let located = match self.table.row(call.row).keys {
+            Keys::None => None,
+            Keys::At { first, .. } => Slot::new(call.slot).map(|slot| (usize::from(first), slot, call.hash)),
+        };
+        Cx {
+            table: &self.table,
+            keys: &mut self.keys,
+            server: &mut self.server,
+            reply: Writer::new(out, call.protocol),
+            db: call.db,
+            now_ms,
+            caller,
+            located,
+        }
+    }
+}
+
+/// Runs one command and appends its reply, which is an error if it refused.
+#[inline]
+pub(super) fn run(core: &mut Core, call: &Call, args: &Args<'_>, out: &mut Vec<u8>, caller: Caller, now_ms: i64) {
+    let before = out.len();
+    let run = core.table.row(call.row).run;
+    let mut cx = core.cx(call, out, caller, now_ms);
+    let outcome = run(&mut cx, args);
+    let stats = &mut core.server.stats;
+    stats.commands += 1;
+    stats.per_command[usize::from(call.row)].calls += 1;
+    if let Err(error) = outcome {
+        stats.per_command[usize::from(call.row)].failed += 1;
+        stats.errors += 1;
+        out.truncate(before);
+        Writer::new(out, call.protocol).error(&error.to_string());
+    }
+}
+
+/// Reads one key of a gathering command.
+pub(super) fn read_part(core: &mut Core, call: &Call, args: &Args<'_>, word: usize, now_ms: i64) -> Part {
+    let Spread::Gather(gather) = core.table.row(call.row).spread else { unreachable!("only gathering commands read parts") };
+    let mut no_reply = Vec::new();
+    (gather.read)(&mut core.cx(call, &mut no_reply, Caller::default(), now_ms), args, word)
+}
+
+/// Carries out one change of a gathering command.
+pub(super) fn apply(core: &mut Core, call: &Call, write: &gather::Write, now_ms: i64) {
+    let mut no_reply = Vec::new();
+    gather::apply(&mut core.cx(call, &mut no_reply, Caller::default(), now_ms), write);
+}
+
+/// Where a call's first key is, if it is one to prefetch.
+#[inline]
+fn located<'a>(core: &Core, buffer: &'a [u8], spans: &'a [crate::base::args::Span], call: &Call) -> Option<Key<'a>> {
+    let Keys::At { first, .. } = core.table.row(call.row).keys else { return None };
+    let slot = Slot::new(call.slot)?;
+    Some(Key { bytes: words_of(buffer, spans, call).get(usize::from(first)), slot, hash: call.hash })
+}
+
+/// Fetches what `calls`, all of keys of this shard, will touch.
+pub(super) fn prefetch<'c>(
+    core: &Core,
+    buffer: &[u8],
+    spans: &[crate::base::args::Span],
+    calls: impl Iterator<Item = &'c Call> + Clone,
+) {
+    for call in calls.clone() {
+        if let Some(key) = located(core, buffer, spans, call) {
+            core.keys.prefetch_table(call.db, &key);
+        }
+    }
+    for call in calls {
+        if let Some(key) = located(core, buffer, spans, call) {
+            core.keys.prefetch_entry(call.db, &key);
+        }
+    }
+}
+
+/// Runs the calls of another shard's client and sends the object back with the replies.
+pub(super) fn run_calls(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
+    let core = &mut shard.core;
+    let client_id = calls.client_id;
+    let Calls { buffer, spans, calls: list, writes, replies, ends, parts, .. } = &mut *calls;
+    let mut is_over_limit = false;
+    'batches: for batch in list.chunks(PREFETCH_BATCH) {
+        if batch.len() > 1 {
+            prefetch(core, buffer, spans, batch.iter());
+        }
+        for call in batch {
+            let args = words_of(buffer, spans, call);
+            match call.stage {
+                Stage::Run => {
+                    let caller = Caller { id: client_id, session: None, no_touch: call.no_touch };
+                    run(core, call, &args, replies, caller, now_ms);
+                    ends.push(replies.len() as u32);
+                    if replies.len() > core.server.config.reply_bytes_max {
+                        is_over_limit = true;
+                        break 'batches;
+                    }
+                }
+                Stage::Read(word) => parts.push(read_part(core, call, &args, word as usize, now_ms)),
+                Stage::Apply(index) => apply(core, call, &writes[index as usize], now_ms),
+            }
+        }
+    }
+    calls.is_over_limit = is_over_limit;
+    shard.outbox.push_back((calls.home, Message::Replies(calls)));
+}

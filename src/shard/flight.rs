@@ -1,0 +1,298 @@
+//! Commands of one read that are under way on other shards: what was sent, what came back, and the replies in the order of the
+//! commands. A client has at most one flight; its next read waits for it, which bounds memory and keeps commands in order.
+//!
+//! A gathering command (`commands::gather`) is the last of its flight: its parts are read with the flight's other calls, the
+//! decision is made when all have arrived, and the changes are a second hop.
+
+use crate::base::args::OwnedArgs;
+use crate::commands::gather::{Decision, Gather, Part, Write};
+use crate::commands::merge::{Merge, Parts};
+use crate::resp::read::is_error;
+use crate::resp::write::{Protocol, Writer};
+use crate::shard::client::{Client, Closing};
+use crate::shard::execute;
+use crate::shard::mesh::{Call, Calls, Message, Stage};
+use crate::shard::{ClientRef, Shard};
+use crate::store::keyspace::Key;
+
+/// One reply, or run of replies, in the order of the commands.
+pub(super) enum Piece {
+    /// Replies of this shard, up to this length of `Flight::local`.
+    Local(usize),
+    /// The next reply of a shard.
+    Remote(u16),
+    /// The next reply of a shard, which the client does not want (`CLIENT REPLY`).
+    Unwanted(u16),
+    /// The next replies of several shards, merged.
+    Merged(Box<Merged>),
+}
+
+/// A command that several shards ran.
+pub(super) struct Merged {
+    pub args: OwnedArgs,
+    pub merge: Merge,
+    pub protocol: Protocol,
+    pub is_wanted: bool,
+    /// This shard's reply, if it took part.
+    pub local: Option<Vec<u8>>,
+    /// The other shards that took part.
+    pub targets: Vec<u16>,
+    /// As `Parts::order`.
+    pub order: Vec<u16>,
+}
+
+/// A gathering command over several shards.
+pub(super) struct Gathering {
+    pub call: Call,
+    pub args: OwnedArgs,
+    pub gather: &'static Gather,
+    pub is_wanted: bool,
+    /// For each key word: the part, if it was read here, and the shard that reads it.
+    pub keys: Vec<(u16, Option<Part>)>,
+    /// Set once the decision is made.
+    pub reply: Option<Vec<u8>>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Flight {
+    pub pieces: Vec<Piece>,
+    /// Replies of this shard since the first call left it.
+    pub local: Vec<u8>,
+    /// How much of `local` the pieces cover.
+    pub covered: usize,
+    /// Calls sent, of all targets.
+    pub calls: usize,
+    /// Messages that have not come back.
+    waiting: usize,
+    arrived: Vec<Box<Calls>>,
+    pub gathering: Option<Box<Gathering>>,
+}
+
+impl Flight {
+    /// Adds a piece, after the local replies written so far.
+    pub fn push(&mut self, piece: Piece) {
+        self.cover_local();
+        self.pieces.push(piece);
+    }
+
+    fn cover_local(&mut self) {
+        if self.local.len() > self.covered {
+            self.covered = self.local.len();
+            self.pieces.push(Piece::Local(self.covered));
+        }
+    }
+}
+
+/// Sends what was packed for other shards, and holds the client until all of it has come back. A flight for which nothing was
+/// packed (all parts ran here) is complete at once.
+pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
+    flight.cover_local();
+    flight.waiting = send_packed(shard, client);
+    let Some(c) = shard.client_mut(client) else { return };
+    let waits = flight.waiting > 0;
+    c.flight = Some(flight);
+    c.held.flight = true;
+    if !waits {
+        advance(shard, client, now_ms);
+    }
+}
+
+/// Moves all packed calls to the outbox and returns how many messages they are.
+fn send_packed(shard: &mut Shard, client: ClientRef) -> usize {
+    let client_id = shard.core.server.sessions.get(client.index).map_or(0, |session| session.id);
+    let home = shard.core.server.shard;
+    let mut sent = 0;
+    for target in 0..shard.packing.len() {
+        if let Some(mut calls) = shard.packing[target].take() {
+            (calls.home, calls.target, calls.client, calls.client_id) = (home, target as u16, Some(client), client_id);
+            shard.outbox.push_back((target as u16, Message::Calls(calls)));
+            shard.core.server.stats.mesh_messages += 1;
+            sent += 1;
+        }
+    }
+    sent
+}
+
+/// Replies have come back.
+pub(super) fn arrive(shard: &mut Shard, calls: Box<Calls>, now_ms: i64) {
+    let client = calls.client.expect("calls travel in a client's name");
+    let Some(flight) = shard.client_mut(client).and_then(|c| c.flight.as_mut()) else {
+        // The client has gone meanwhile.
+        return recycle(shard, calls);
+    };
+    flight.waiting -= 1;
+    flight.arrived.push(calls);
+    if flight.waiting == 0 {
+        advance(shard, client, now_ms);
+    }
+}
+
+/// All messages of a hop have come back: decides and sends the next hop, or completes the flight.
+fn advance(shard: &mut Shard, client: ClientRef, now_ms: i64) {
+    let Some(mut flight) = shard.client_mut(client).and_then(|c| c.flight.take()) else { return };
+    if let Some(gathering) = &mut flight.gathering
+        && gathering.reply.is_none()
+    {
+        let writes = decide(gathering, &mut flight.arrived, now_ms);
+        if flight.pieces.is_empty() {
+            // The object can carry the second hop.
+            while let Some(calls) = flight.arrived.pop() {
+                recycle(shard, calls);
+            }
+        }
+        let call = gathering.call;
+        for write in writes {
+            let owner = shard.core.owner(Key::new(&write.key).slot);
+            if owner == shard.core.server.shard {
+                execute::apply(&mut shard.core, &call, &write, now_ms);
+            } else {
+                pack_write(shard, owner, call, write);
+            }
+        }
+        flight.waiting = send_packed(shard, client);
+        if flight.waiting > 0 {
+            if let Some(c) = shard.client_mut(client) {
+                c.flight = Some(flight);
+            }
+            return;
+        }
+    }
+    complete(shard, client, flight, now_ms);
+}
+
+fn pack_write(shard: &mut Shard, owner: u16, call: Call, write: Write) {
+    let calls = packed(&mut shard.packing, &mut shard.spare_calls, owner);
+    let stage = Stage::Apply(calls.writes.len() as u32);
+    calls.writes.push(write);
+    calls.push(Call { stage, slot: u16::MAX, ..call }, std::iter::empty());
+}
+
+/// The object in which calls for `target` are being packed.
+pub(super) fn packed<'a>(
+    packing: &'a mut [Option<Box<Calls>>],
+    spare: &mut Vec<Box<Calls>>,
+    target: u16,
+) -> &'a mut Calls {
+    packing[usize::from(target)].get_or_insert_with(|| spare.pop().unwrap_or_default())
+}
+
+/// Puts the parts in order and makes the decision.
+fn decide(gathering: &mut Gathering, arrived: &mut [Box<Calls>], now_ms: i64) -> Vec<Write> {
+    let mut parts = Vec::with_capacity(gathering.keys.len());
+    for (owner, local) in &mut gathering.keys {
+        parts.push(match local.take() {
+            Some(part) => part,
+            None => {
+                let calls = arrived.iter_mut().find(|calls| calls.target == *owner).expect("the owner has answered");
+                // In the order of the key words: every call of stage `Read` in this flight is this command's.
+                calls.parts.remove(0)
+            }
+        });
+    }
+    let mut reply = Vec::new();
+    let mut writer = Writer::new(&mut reply, gathering.call.protocol);
+    let decision = Decision { db: gathering.call.db, now_ms };
+    let writes = (gathering.gather.decide)(decision, &gathering.args.args(), parts, &mut writer).unwrap_or_else(|error| {
+        writer.truncate(0);
+        writer.error(&error.to_string());
+        Vec::new()
+    });
+    gathering.reply = Some(reply);
+    writes
+}
+
+/// Writes the replies in order, and lets the client go on.
+fn complete(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
+    let mut is_over_limit = false;
+    for calls in flight.arrived.drain(..) {
+        is_over_limit |= calls.is_over_limit;
+        // A gathering command's second hop answers with a second object of the same target, which has no replies.
+        let place = &mut shard.packing[usize::from(calls.target)];
+        if place.is_none() || !calls.ends.is_empty() {
+            *place = Some(calls);
+        }
+    }
+    let limit = shard.core.server.config.reply_bytes_max;
+    if let Some(Some(c)) = shard.clients.get_mut(client.index as usize)
+        && c.generation == client.generation
+    {
+        if is_over_limit {
+            c.closing = Closing::Now;
+        } else {
+            write_pieces(c, &flight, &mut shard.packing, limit);
+        }
+        if c.closing == Closing::Now {
+            shard.core.server.stats.output_limit_disconnects += 1;
+            tracing::warn!("client's replies pass client-output-buffer-limit normal: disconnected");
+        }
+        c.held.flight = false;
+    }
+    for place in 0..shard.packing.len() {
+        if let Some(calls) = shard.packing[place].take() {
+            recycle(shard, calls);
+        }
+    }
+    shard.resume(client, now_ms);
+}
+
+fn write_pieces(c: &mut Client, flight: &Flight, arrived: &mut [Option<Box<Calls>>], limit: usize) {
+    let mut from = 0;
+    for piece in &flight.pieces {
+        match piece {
+            Piece::Local(to) => {
+                c.out.extend_from_slice(&flight.local[from..*to]);
+                from = *to;
+            }
+            Piece::Remote(target) => c.out.extend_from_slice(next_reply(arrived, *target)),
+            Piece::Unwanted(target) => {
+                next_reply(arrived, *target);
+            }
+            Piece::Merged(merged) => {
+                let before = c.out.len();
+                write_merged(merged, arrived, &mut c.out);
+                if !merged.is_wanted {
+                    c.out.truncate(before);
+                }
+            }
+        }
+        if c.reply_bytes() > limit {
+            c.closing = Closing::Now;
+            return;
+        }
+    }
+    if let Some(gathering) = &flight.gathering
+        && gathering.is_wanted
+    {
+        c.out.extend_from_slice(gathering.reply.as_deref().expect("the decision was made"));
+    }
+}
+
+fn next_reply(arrived: &mut [Option<Box<Calls>>], target: u16) -> &[u8] {
+    arrived[usize::from(target)].as_mut().expect("every target has answered").next_reply()
+}
+
+/// Merges one command's parts. The first error among them is the whole reply.
+pub(super) fn write_merged(merged: &Merged, arrived: &mut [Option<Box<Calls>>], out: &mut Vec<u8>) {
+    // A part's place is its target's next reply; taken one by one, since each advances its own object.
+    let remote: Vec<Vec<u8>> = merged.targets.iter().map(|&target| next_reply(arrived, target).to_vec()).collect();
+    let replies: Vec<&[u8]> =
+        merged.local.iter().map(Vec::as_slice).chain(remote.iter().map(Vec::as_slice)).collect();
+    let mut writer = Writer::new(out, merged.protocol);
+    match replies.iter().find(|reply| is_error(reply)) {
+        Some(error) => writer.raw(error),
+        None => (merged.merge)(
+            &Parts { args: merged.args.args(), replies: &replies, order: &merged.order },
+            &mut writer,
+        ),
+    }
+}
+
+fn recycle(shard: &mut Shard, mut calls: Box<Calls>) {
+    // An object that once carried something large is not worth keeping.
+    const BYTES_KEPT_MAX: usize = 256 * 1024;
+    if shard.spare_calls.len() < 64 && calls.buffer.capacity() + calls.replies.capacity() <= BYTES_KEPT_MAX {
+        calls.clear();
+        shard.spare_calls.push(calls);
+    }
+}

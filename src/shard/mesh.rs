@@ -1,0 +1,128 @@
+//! What shards say to each other. Owns the shape of messages, never a channel: the driver carries them.
+
+use crate::base::args::{Args, Span};
+use crate::commands::gather::{Part, Write};
+use crate::resp::write::Protocol;
+use crate::shard::ClientRef;
+
+/// A message from one shard to another.
+#[derive(Debug)]
+pub enum Message<C> {
+    /// Commands to run on keys of the receiver.
+    Calls(C),
+    /// The same object on its way back, with the replies.
+    Replies(C),
+}
+
+/// A message as it travels.
+pub type ShardMessage = Message<Box<Calls>>;
+
+/// One command of a batch: positions in the batch's buffer and spans.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    /// Row of the command table.
+    pub row: u16,
+    /// Database selected.
+    pub db: u16,
+    /// First of its spans.
+    pub first: u32,
+    /// How many spans.
+    pub words: u32,
+    /// Hash slot of its first key.
+    pub slot: u16,
+    /// What of the command is to be run.
+    pub stage: Stage,
+    /// Version of the reply.
+    pub protocol: Protocol,
+    /// `CLIENT NO-TOUCH`.
+    pub no_touch: bool,
+    /// Hash of its first key.
+    pub hash: u64,
+}
+
+/// The part of a command that a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// All of it.
+    Run,
+    /// `Gather::read` of one key word.
+    Read(u32),
+    /// A change that a decision ordered: an index into `Calls::writes`.
+    Apply(u32),
+}
+
+/// All commands that one read of one client has for one shard, and then their replies. The object and its buffers go to and
+/// fro, so a steady stream of them allocates nothing.
+#[derive(Debug, Default)]
+pub struct Calls {
+    /// Where the replies go.
+    pub(super) home: u16,
+    /// Who runs them.
+    pub(super) target: u16,
+    /// Whose commands they are.
+    pub(super) client: Option<ClientRef>,
+    /// The client's id.
+    pub(super) client_id: u64,
+    /// The words of all commands.
+    pub(super) buffer: Vec<u8>,
+    pub(super) spans: Vec<Span>,
+    pub(super) calls: Vec<Call>,
+    /// Changes that calls of stage `Apply` carry out.
+    pub(super) writes: Vec<Write>,
+    /// Replies of calls of stage `Run`, one after the other.
+    pub(super) replies: Vec<u8>,
+    /// Where each of them ends.
+    pub(super) ends: Vec<u32>,
+    /// What calls of stage `Read` found.
+    pub(super) parts: Vec<Part>,
+    /// While the reply is assembled: how many replies were used.
+    pub(super) used: usize,
+    /// The target stopped because the replies passed the reply limit.
+    pub(super) is_over_limit: bool,
+}
+
+impl Calls {
+    pub(super) fn clear(&mut self) {
+        self.client = None;
+        self.buffer.clear();
+        self.spans.clear();
+        self.calls.clear();
+        self.writes.clear();
+        self.replies.clear();
+        self.ends.clear();
+        self.parts.clear();
+        self.used = 0;
+        self.is_over_limit = false;
+    }
+
+    /// Appends one command.
+    pub(super) fn push<'a>(&mut self, call: Call, words: impl Iterator<Item = &'a [u8]>) {
+        let first = self.spans.len();
+        for word in words {
+            let start = self.buffer.len();
+            self.buffer.extend_from_slice(word);
+            self.spans.push(Span::new(start, self.buffer.len()));
+        }
+        self.calls.push(Call { first: first as u32, words: (self.spans.len() - first) as u32, ..call });
+    }
+
+    /// The words of a call.
+    #[cfg(test)]
+    pub(super) fn args(&self, call: &Call) -> Args<'_> {
+        words_of(&self.buffer, &self.spans, call)
+    }
+
+    /// The next reply that was not used yet.
+    pub(super) fn next_reply(&mut self) -> &[u8] {
+        let start = if self.used == 0 { 0 } else { self.ends[self.used - 1] };
+        let end = self.ends[self.used];
+        self.used += 1;
+        &self.replies[start as usize..end as usize]
+    }
+}
+
+/// The words of a call in its batch.
+#[inline]
+pub(super) fn words_of<'a>(buffer: &'a [u8], spans: &'a [Span], call: &Call) -> Args<'a> {
+    Args::new(buffer, &spans[call.first as usize..(call.first + call.words) as usize])
+}

@@ -1,0 +1,424 @@
+//! The sans-IO shard: events in (bytes from clients, messages from shards, time), outputs out (bytes to send, messages, closings).
+//! Owns the clients' protocol state, routing, execution and the assembly of replies. A driver performs what it asks for:
+//! the io_uring driver in `net`, the seeded scheduler in the tests. Never does I/O, reads a clock or waits.
+//!
+//! # One read, from bytes to replies
+//!
+//! `Shard::receive` → `route` parses the buffer in batches and locates keys → prefetch → `execute` runs what is local, straight
+//! into the client's reply buffer; calls for other shards are packed into one message a target → `Shard::message` on the
+//! target runs them and sends the same object back → `flight` puts the replies in order.
+
+mod client;
+mod execute;
+mod flight;
+pub mod mesh;
+mod route;
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::base::limits::HELD_QUERY_BYTES_MAX;
+use crate::base::rng::Rng;
+use crate::base::slot::SLOTS;
+use crate::commands::session::{Process, Request, Server, Session, Sessions};
+use crate::commands::table::Table;
+use crate::config::Config;
+use crate::metrics::{CommandStats, Stats};
+use crate::resp::write::Writer;
+use crate::shard::client::{Client, Closing};
+use crate::shard::execute::Core;
+use crate::shard::mesh::{Calls, Message, ShardMessage};
+use crate::shard::route::Batch;
+use crate::store::keyspace::Keyspace;
+
+/// Entries of a flushed database freed between two looks at the sockets.
+const DISCARD_STEP: usize = 2000;
+
+/// A client of a shard: an index that is used again, and the generation that tells its users apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientRef {
+    /// Index of the connection.
+    pub index: u32,
+    /// How many clients had the index before.
+    pub generation: u32,
+}
+
+/// What a new connection brings.
+#[derive(Clone, Debug, Default)]
+pub struct Arrival {
+    /// The client's id, unique in the process.
+    pub id: u64,
+    /// Remote address as clients see it.
+    pub address: String,
+    /// Local address as clients see it.
+    pub local_address: String,
+    /// File descriptor.
+    pub descriptor: i32,
+    /// Through the Unix socket.
+    pub is_unix: bool,
+}
+
+/// What a driver must do for a client that `take_touched` named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// Replies wait to be sent.
+    pub send: bool,
+    /// No more input is taken at the moment.
+    pub stop_reading: bool,
+    /// Close now; nothing more will be sent.
+    pub close: bool,
+}
+
+/// One shard of the process.
+pub struct Shard {
+    core: Core,
+    clients: Vec<Option<Client>>,
+    /// Generation that the next client at an index gets.
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    touched: Vec<u32>,
+    outbox: VecDeque<(u16, ShardMessage)>,
+    /// Calls being packed, by target, and arrived ones while a reply is assembled.
+    packing: Vec<Option<Box<Calls>>>,
+    /// Used again, so that a steady state allocates nothing.
+    spare_calls: Vec<Box<Calls>>,
+    batch: Batch,
+    /// Clients that `CLIENT PAUSE` holds.
+    paused: Vec<ClientRef>,
+    next_tick_ms: i64,
+    wants_shutdown: bool,
+}
+
+/// The slots of shard `shard` of `shards`: contiguous, and as even as whole slots allow.
+pub fn slots_of(shard: u16, shards: u16) -> Range<usize> {
+    let at = |n: usize| n * SLOTS / usize::from(shards);
+    at(usize::from(shard))..at(usize::from(shard) + 1)
+}
+
+impl Shard {
+    /// Shard `shard` of `shards`, empty. `seed` is for its random choices.
+    pub fn new(shard: u16, shards: u16, process: Arc<Process>, config: Config, seed: u64) -> Shard {
+        Shard::with_keyspace(shard, shards, process, config, seed, Keyspace::new(slots_of(shard, shards)))
+    }
+
+    /// As `new`, over a given keyspace.
+    pub fn with_keyspace(
+        shard: u16,
+        shards: u16,
+        process: Arc<Process>,
+        config: Config,
+        seed: u64,
+        keys: Keyspace,
+    ) -> Shard {
+        assert!(shard < shards);
+        let table = Table::new();
+        let stats = Stats { per_command: vec![CommandStats::default(); table.rows().len()], ..Stats::default() };
+        let server = Server {
+            shard,
+            shards,
+            process,
+            config,
+            stats,
+            sessions: Sessions::default(),
+            pause: None,
+            rng: Rng::new(seed),
+            requests: Vec::new(),
+        };
+        let mut owners = Vec::with_capacity(SLOTS);
+        for owner in 0..shards {
+            owners.resize(slots_of(owner, shards).end, owner);
+        }
+        Shard {
+            core: Core { table, keys, server, owners },
+            clients: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            touched: Vec::new(),
+            outbox: VecDeque::new(),
+            packing: (0..shards).map(|_| None).collect(),
+            spare_calls: Vec::new(),
+            batch: Batch::default(),
+            paused: Vec::new(),
+            next_tick_ms: i64::MAX,
+            wants_shutdown: false,
+        }
+    }
+
+    // Events ------------------------------------------------------------------------------------------------------
+
+    /// A client has connected. The driver keeps its socket at the index returned.
+    pub fn connect(&mut self, arrival: Arrival, now_ms: i64) -> ClientRef {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.clients.push(None);
+            self.generations.push(0);
+            (self.clients.len() - 1) as u32
+        });
+        let generation = self.generations[index as usize];
+        self.clients[index as usize] = Some(Client::new(generation));
+        self.core.server.stats.connections += 1;
+        let Arrival { id, address, local_address, descriptor, is_unix } = arrival;
+        let times = Session { connected_ms: now_ms, active_ms: now_ms, ..Session::default() };
+        self.core.server.sessions.insert(index, Session { id, address, local_address, descriptor, is_unix, ..times });
+        if self.core.server.config.idle_seconds_max > 0 {
+            self.tick_within(now_ms, 1000);
+        }
+        ClientRef { index, generation }
+    }
+
+    /// Bytes have arrived from a client. They are parsed where they lie; only what cannot run yet is copied.
+    pub fn receive(&mut self, client: ClientRef, data: &mut [u8], now_ms: i64) {
+        if self.client(client).is_none_or(|c| c.closing != Closing::Open) {
+            return;
+        }
+        self.core.server.stats.bytes_in += data.len() as u64;
+        if let Some(session) = self.core.server.sessions.get_mut(client.index) {
+            session.bytes_in += data.len() as u64;
+        }
+        route::receive(self, client, data, now_ms);
+        self.after_commands(now_ms);
+    }
+
+    /// The client's replies up to `bytes` were accepted by the kernel.
+    pub fn sent(&mut self, client: ClientRef, bytes: usize, now_ms: i64) {
+        let pause = self.core.server.config.reply_bytes_pause;
+        let Some(c) = self.client_mut(client) else { return };
+        c.unsent -= bytes;
+        c.progress_ms = now_ms;
+        let resumes = c.held.output && c.reply_bytes() <= pause / 2;
+        if resumes {
+            c.held.output = false;
+        }
+        self.core.server.stats.bytes_out += bytes as u64;
+        if let Some(session) = self.core.server.sessions.get_mut(client.index) {
+            session.bytes_out += bytes as u64;
+        }
+        if resumes {
+            self.resume(client, now_ms);
+        }
+        self.touch(client.index);
+    }
+
+    /// The connection has ended or broken: nothing can be sent any more.
+    pub fn disconnected(&mut self, client: ClientRef) {
+        if let Some(c) = self.client_mut(client) {
+            c.closing = Closing::Now;
+            self.touch(client.index);
+        }
+    }
+
+    /// The peer will send nothing more, but may still read: what has arrived is answered first.
+    pub fn end_of_input(&mut self, client: ClientRef) {
+        if let Some(c) = self.client_mut(client)
+            && c.closing == Closing::Open
+        {
+            c.closing = Closing::AfterReplies;
+            self.touch(client.index);
+        }
+    }
+
+    /// The driver has closed the socket and nothing of it is in flight: the index is free.
+    pub fn closed(&mut self, client: ClientRef) {
+        if self.client(client).is_none() {
+            return;
+        }
+        self.clients[client.index as usize] = None;
+        self.core.server.sessions.remove(client.index);
+        self.generations[client.index as usize] = client.generation.wrapping_add(1);
+        self.free.push(client.index);
+        self.paused.retain(|paused| *paused != client);
+    }
+
+    /// A message from another shard has arrived.
+    pub fn message(&mut self, message: ShardMessage, now_ms: i64) {
+        match message {
+            Message::Calls(calls) => execute::run_calls(self, calls, now_ms),
+            Message::Replies(calls) => flight::arrive(self, calls, now_ms),
+        }
+        self.after_commands(now_ms);
+    }
+
+    /// Time has passed: ends pauses, disconnects idle and stalled clients, frees what was flushed.
+    pub fn tick(&mut self, now_ms: i64) {
+        self.next_tick_ms = i64::MAX;
+        if let Some(pause) = self.core.server.pause {
+            if pause.until_ms <= now_ms {
+                self.core.server.pause = None;
+                self.core.server.requests.push(Request::Resume);
+            } else {
+                self.next_tick_ms = pause.until_ms;
+            }
+        }
+        self.after_commands(now_ms);
+        if self.core.keys.free_discarded(DISCARD_STEP) {
+            self.next_tick_ms = now_ms;
+        }
+        self.disconnect_idle_and_stalled(now_ms);
+    }
+
+    // Outputs -----------------------------------------------------------------------------------------------------
+
+    /// When `tick` wants to be called next, Unix milliseconds; `i64::MAX` when nothing waits for time to pass.
+    pub fn next_tick_ms(&self) -> i64 {
+        self.next_tick_ms
+    }
+
+    /// The next client whose wants may have changed.
+    pub fn take_touched(&mut self) -> Option<ClientRef> {
+        loop {
+            let index = self.touched.pop()?;
+            if let Some(client) = &mut self.clients[index as usize] {
+                client.is_touched = false;
+                return Some(ClientRef { index, generation: client.generation });
+            }
+        }
+    }
+
+    /// What the driver must do for a client.
+    pub fn wants(&self, client: ClientRef) -> Wants {
+        let Some(c) = self.client(client) else { return Wants { send: false, stop_reading: true, close: false } };
+        let drained = c.out.is_empty() && c.unsent == 0;
+        let answered = drained && c.flight.is_none() && (c.query.is_empty() || !c.held.any());
+        Wants {
+            send: !c.out.is_empty() && c.closing != Closing::Now,
+            stop_reading: c.closing != Closing::Open || (c.held.any() && c.query.len() > HELD_QUERY_BYTES_MAX),
+            close: match c.closing {
+                Closing::Open => false,
+                Closing::AfterReplies => answered,
+                Closing::Now => true,
+            },
+        }
+    }
+
+    /// Takes the replies that wait, leaving `empty` to collect the next ones. The driver reports them through `sent`.
+    pub fn take_replies(&mut self, client: ClientRef, empty: Vec<u8>) -> Vec<u8> {
+        debug_assert!(empty.is_empty());
+        match self.client_mut(client) {
+            Some(c) => {
+                c.unsent += c.out.len();
+                std::mem::replace(&mut c.out, empty)
+            }
+            None => empty,
+        }
+    }
+
+    /// Whether a client has asked for the process to end (`SHUTDOWN`).
+    pub fn wants_shutdown(&self) -> bool {
+        self.wants_shutdown
+    }
+
+    /// The next message for another shard.
+    pub fn take_message(&mut self) -> Option<(u16, ShardMessage)> {
+        self.outbox.pop_front()
+    }
+
+    /// Whether a client asked the server to stop since the last call.
+    pub fn take_shutdown(&mut self) -> bool {
+        std::mem::take(&mut self.wants_shutdown)
+    }
+
+    /// This shard's keys, for tests and embedding.
+    pub fn keys(&mut self) -> &mut Keyspace {
+        &mut self.core.keys
+    }
+
+    /// Configuration, counters and sessions.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.core.server
+    }
+
+    // Inside ------------------------------------------------------------------------------------------------------
+
+    fn client(&self, client: ClientRef) -> Option<&Client> {
+        self.clients.get(client.index as usize)?.as_ref().filter(|c| c.generation == client.generation)
+    }
+
+    fn client_mut(&mut self, client: ClientRef) -> Option<&mut Client> {
+        self.clients.get_mut(client.index as usize)?.as_mut().filter(|c| c.generation == client.generation)
+    }
+
+    fn touch(&mut self, index: u32) {
+        if let Some(client) = &mut self.clients[index as usize]
+            && !client.is_touched
+        {
+            client.is_touched = true;
+            self.touched.push(index);
+        }
+    }
+
+    fn tick_within(&mut self, now_ms: i64, ms: i64) {
+        self.next_tick_ms = self.next_tick_ms.min(now_ms.saturating_add(ms));
+    }
+
+    /// Runs what a client sent while it could not be served.
+    fn resume(&mut self, client: ClientRef, now_ms: i64) {
+        route::resume(self, client, now_ms);
+        self.touch(client.index);
+    }
+
+    /// Does what the commands that just ran asked of the shard.
+    fn after_commands(&mut self, now_ms: i64) {
+        while let Some(request) = self.core.server.requests.pop() {
+            match request {
+                Request::Kill(index) => {
+                    let is_caller = self.core.server.sessions.get(index).is_some_and(|s| s.is_closing);
+                    if let Some(client) = &mut self.clients[index as usize] {
+                        client.closing = if is_caller { Closing::AfterReplies } else { Closing::Now };
+                        self.touch(index);
+                    }
+                }
+                Request::Shutdown => self.wants_shutdown = true,
+                Request::Resume => {
+                    for client in std::mem::take(&mut self.paused) {
+                        if let Some(c) = self.client_mut(client) {
+                            c.held.pause = false;
+                            self.resume(client, now_ms);
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(pause) = self.core.server.pause {
+            self.next_tick_ms = self.next_tick_ms.min(pause.until_ms);
+        }
+        if self.core.keys.has_discarded() {
+            self.tick_within(now_ms, 0);
+        }
+        if self.core.server.config.idle_seconds_max > 0 && !self.core.server.sessions.is_empty() {
+            self.tick_within(now_ms, 1000);
+        }
+    }
+
+    fn disconnect_idle_and_stalled(&mut self, now_ms: i64) {
+        let (idle_max, stall_max) =
+            (self.core.server.config.idle_seconds_max as i64, self.core.server.config.reply_stall_seconds_max as i64);
+        for index in 0..self.clients.len() {
+            let Some(client) = &mut self.clients[index] else { continue };
+            let Some(session) = self.core.server.sessions.get(index as u32) else { continue };
+            let is_stalled = client.held.output && now_ms - client.progress_ms > stall_max * 1000;
+            let is_idle = idle_max > 0 && now_ms - session.active_ms > idle_max * 1000 && client.flight.is_none();
+            if is_stalled || is_idle {
+                if is_stalled {
+                    self.core.server.stats.output_limit_disconnects += 1;
+                    tracing::warn!(client = session.id, address = %session.address, seconds = stall_max,
+                        "client does not read its replies: disconnected (client-output-buffer-limit normal)");
+                } else {
+                    tracing::debug!(client = session.id, address = %session.address, "client idle: disconnected");
+                }
+                client.closing = Closing::Now;
+                self.touch(index as u32);
+            } else if client.held.output || idle_max > 0 {
+                self.next_tick_ms = self.next_tick_ms.min(now_ms + 1000);
+            }
+        }
+    }
+
+    /// Replies with an error and disconnects once it is sent.
+    fn refuse(&mut self, client: ClientRef, text: &str) {
+        if let Some(c) = self.client_mut(client) {
+            Writer::new(&mut c.out, Default::default()).error(text);
+            c.closing = Closing::AfterReplies;
+            self.touch(client.index);
+        }
+    }
+}

@@ -1,0 +1,539 @@
+//! Owns this shard's databases: lookups with passive expiry, and the only functions that change a key.
+//! Every mutator emits its effect to the journal, so no command can forget to. Never reads a clock: the caller says `now_ms`.
+
+use std::ops::Range;
+
+use crate::base::limits::{DATABASES, INLINE_STRING_BYTES_MAX};
+use crate::base::rng::Rng;
+use crate::base::slot::{SLOTS, Slot, key_slot};
+use crate::store::effect::{Effect, Journal, OwnedEffect};
+use crate::store::object::{self, Entry, Object, StringRef, Value, allocated_bytes, payload, string_payload};
+use crate::store::table::{SlotTable, hash_key, tag_of};
+use crate::sys::cell::{Held, Payload};
+
+/// A key with what locates it: computed once where the command is routed, carried to where it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// The key's bytes.
+    pub bytes: &'a [u8],
+    /// Its hash slot.
+    pub slot: Slot,
+    /// Its hash.
+    pub hash: u64,
+}
+
+impl<'a> Key<'a> {
+    /// Locates `bytes`.
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, slot: key_slot(bytes), hash: hash_key(bytes) }
+    }
+}
+
+/// The key holds a value of another type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType;
+
+/// Counters that only the keyspace can keep.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyspaceCounts {
+    /// Lookups that found their key.
+    pub hits: u64,
+    /// Lookups that did not.
+    pub misses: u64,
+    /// Keys removed because their time had come.
+    pub expired: u64,
+    /// Changes since start: Redis's `rdb_changes_since_last_save`.
+    pub changes: u64,
+}
+
+#[derive(Default)]
+struct Db {
+    /// One table for each slot of the shard, made when the database gets its first key.
+    slots: Vec<SlotTable>,
+    keys: usize,
+    volatile: usize,
+    /// Bytes of the entries; the tables' own bytes are summed when asked for.
+    entry_bytes: usize,
+}
+
+/// What a value and its expiry should become.
+enum Expiry {
+    Set(Option<i64>),
+    Keep,
+}
+
+/// The databases of one shard, over a contiguous range of slots.
+pub struct Keyspace {
+    dbs: Vec<Db>,
+    first_slot: u16,
+    slot_count: usize,
+    journal: Journal,
+    /// Tables of flushed databases, freed a few at a time.
+    discarded: Vec<SlotTable>,
+    /// What lookups since start found.
+    pub counts: KeyspaceCounts,
+}
+
+impl Keyspace {
+    /// An empty keyspace for the slots in `slots`.
+    pub fn new(slots: Range<usize>) -> Keyspace {
+        assert!(slots.start < slots.end && slots.end <= SLOTS, "a shard owns a run of slots");
+        Keyspace {
+            dbs: (0..DATABASES).map(|_| Db::default()).collect(),
+            first_slot: slots.start as u16,
+            slot_count: slots.len(),
+            journal: Journal::Off,
+            discarded: Vec::new(),
+            counts: KeyspaceCounts::default(),
+        }
+    }
+
+    /// A keyspace that keeps its effects in memory, for tests.
+    pub fn recording(slots: Range<usize>) -> Keyspace {
+        Keyspace { journal: Journal::Recording(Vec::new()), ..Keyspace::new(slots) }
+    }
+
+    /// The slots this keyspace owns.
+    pub fn slots(&self) -> Range<usize> {
+        usize::from(self.first_slot)..usize::from(self.first_slot) + self.slot_count
+    }
+
+    /// Takes the effects recorded so far.
+    pub fn take_effects(&mut self) -> Vec<(u16, OwnedEffect)> {
+        match &mut self.journal {
+            Journal::Off => Vec::new(),
+            Journal::Recording(effects) => std::mem::take(effects),
+        }
+    }
+
+    // Prefetching -------------------------------------------------------------------------------------------------
+
+    /// First pass over a batch: fetch the heads of the tables.
+    #[inline]
+    pub fn prefetch_table(&self, db: u16, key: &Key<'_>) {
+        if let Some(table) = self.table(db, key.slot) {
+            table.prefetch_head();
+        }
+    }
+
+    /// Second pass over a batch: find candidates by their hash bits and fetch their entries.
+    #[inline]
+    pub fn prefetch_entry(&self, db: u16, key: &Key<'_>) {
+        if let Some(table) = self.table(db, key.slot) {
+            table.prefetch_entry(key.hash);
+        }
+    }
+
+    // Reading -----------------------------------------------------------------------------------------------------
+
+    /// The live entry of a key, with its access clock set to `clock` (`None` leaves it: `NO-TOUCH`, `OBJECT`). Counts hits and misses.
+    #[inline]
+    pub fn read(&mut self, db: u16, key: &Key<'_>, now_ms: i64, clock: Option<u32>) -> Option<&Entry> {
+        // Looked up twice only when expired: a borrow returned from the first lookup would forbid the removal.
+        if self.remove_if_expired(db, key, now_ms) {
+            self.counts.misses += 1;
+            return None;
+        }
+        let counts = &mut self.counts;
+        let at = slot_index(self.first_slot, key.slot);
+        match self.dbs[usize::from(db)].slots.get_mut(at).and_then(|table| table.find_mut(key.hash, key.bytes)) {
+            Some(entry) => {
+                counts.hits += 1;
+                if let Some(clock) = clock {
+                    entry.set_clock(clock);
+                }
+                Some(entry)
+            }
+            None => {
+                counts.misses += 1;
+                None
+            }
+        }
+    }
+
+    /// The live entry of a key, uncounted and untouched.
+    pub fn peek(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> Option<&Entry> {
+        self.remove_if_expired(db, key, now_ms);
+        self.table(db, key.slot)?.find(key.hash, key.bytes)
+    }
+
+    /// The string at a key, read as `read` does.
+    #[inline]
+    pub fn string(
+        &mut self,
+        db: u16,
+        key: &Key<'_>,
+        now_ms: i64,
+        clock: Option<u32>,
+    ) -> Result<Option<StringRef<'_>>, WrongType> {
+        match self.read(db, key, now_ms, clock) {
+            None => Ok(None),
+            Some(entry) => object::string(entry).map(Some).ok_or(WrongType),
+        }
+    }
+
+    /// Whether the key exists, uncounted and untouched.
+    pub fn exists(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> bool {
+        self.peek(db, key, now_ms).is_some()
+    }
+
+    /// Keys of a database, those not yet found expired included.
+    pub fn len(&self, db: u16) -> usize {
+        self.dbs[usize::from(db)].keys
+    }
+
+    /// Whether a database has no key.
+    pub fn is_empty(&self, db: u16) -> bool {
+        self.len(db) == 0
+    }
+
+    /// Keys of a database that have an expiry.
+    pub fn volatile_len(&self, db: u16) -> usize {
+        self.dbs[usize::from(db)].volatile
+    }
+
+    /// Bytes of all entries and tables.
+    pub fn allocated_bytes(&self) -> usize {
+        self.dbs
+            .iter()
+            .map(|db| {
+                let tables: usize = db.slots.iter().map(SlotTable::allocated_bytes).sum();
+                db.entry_bytes + tables + db.slots.capacity() * size_of::<SlotTable>()
+            })
+            .sum()
+    }
+
+    /// The tables of a database, in slot order, with their slots.
+    pub fn tables(&self, db: u16) -> impl Iterator<Item = (Slot, &SlotTable)> {
+        let first = self.first_slot;
+        self.dbs[usize::from(db)].slots.iter().enumerate().map(move |(i, table)| {
+            (Slot::new(first + i as u16).expect("tables stand for slots in range"), table)
+        })
+    }
+
+    /// A live key chosen evenly, or `None` if there is none. Keys found expired on the way are removed.
+    pub fn random_key(&mut self, db: u16, rng: &mut Rng, now_ms: i64) -> Option<Vec<u8>> {
+        loop {
+            let keys = self.len(db) as u64;
+            if keys == 0 {
+                return None;
+            }
+            let mut rest = rng.below(keys) as usize;
+            let table = self.dbs[usize::from(db)].slots.iter().find(|table| {
+                let here = rest < table.len();
+                if !here {
+                    rest -= table.len();
+                }
+                here
+            });
+            let entry = table.and_then(|table| table.iter().nth(rest)).expect("the count of keys is exact");
+            let key = entry.key().to_vec();
+            if !self.remove_if_expired(db, &Key::new(&key), now_ms) {
+                return Some(key);
+            }
+        }
+    }
+
+    // Changing ----------------------------------------------------------------------------------------------------
+
+    /// Sets a string with an expiry, or none. An existing key of any type is replaced.
+    #[inline]
+    pub fn set_string(&mut self, db: u16, key: &Key<'_>, value: &[u8], expire_at_ms: Option<i64>, clock: u32) {
+        self.journal.record(db, Effect::SetString { key: key.bytes, value, expire_at_ms });
+        self.store(db, key, string_payload(value), Expiry::Set(expire_at_ms), clock);
+    }
+
+    /// Sets a string and keeps the key's expiry.
+    pub fn set_string_keep_expiry(&mut self, db: u16, key: &Key<'_>, value: &[u8], clock: u32) {
+        let expire_at_ms = self.table(db, key.slot).and_then(|t| t.find(key.hash, key.bytes)?.expire_at_ms());
+        self.journal.record(db, Effect::SetString { key: key.bytes, value, expire_at_ms });
+        self.store(db, key, string_payload(value), Expiry::Keep, clock);
+    }
+
+    /// Sets a number and keeps the key's expiry.
+    pub fn set_integer_keep_expiry(&mut self, db: u16, key: &Key<'_>, value: i64, clock: u32) {
+        let mut text = itoa::Buffer::new();
+        self.set_string_keep_expiry(db, key, text.format(value).as_bytes(), clock);
+    }
+
+    /// Puts a value of any type under a key, replacing what is there.
+    pub fn put(&mut self, db: u16, key: &Key<'_>, value: &Value, expire_at_ms: Option<i64>, clock: u32) {
+        self.journal.record_value(db, key.bytes, value, expire_at_ms);
+        self.store(db, key, payload(value), Expiry::Set(expire_at_ms), clock);
+    }
+
+    /// Writes `bytes` into the string at a key from `offset` on, filling a gap with zeros, and returns the new length.
+    /// A missing key counts as an empty string. The expiry stays.
+    pub fn set_range(
+        &mut self,
+        db: u16,
+        key: &Key<'_>,
+        offset: usize,
+        bytes: &[u8],
+        now_ms: i64,
+        clock: u32,
+    ) -> Result<usize, WrongType> {
+        self.remove_if_expired(db, key, now_ms);
+        let at = slot_index(self.first_slot, key.slot);
+        let db_of = &mut self.dbs[usize::from(db)];
+        let found = db_of.slots.get_mut(at).and_then(|table| table.find_mut(key.hash, key.bytes));
+        let length = match found {
+            None => {
+                let mut value = vec![0; offset];
+                value.extend_from_slice(bytes);
+                let length = value.len();
+                if length > INLINE_STRING_BYTES_MAX {
+                    self.store(db, key, raw_payload(value), Expiry::Set(None), clock);
+                } else {
+                    self.store(db, key, Payload::Bytes(&value), Expiry::Set(None), clock);
+                }
+                length
+            }
+            Some(entry) => {
+                let before = allocated_bytes(entry);
+                let length = write_range(entry, offset, bytes)?;
+                entry.set_clock(clock);
+                db_of.entry_bytes = db_of.entry_bytes + allocated_bytes(entry) - before;
+                self.counts.changes += 1;
+                length
+            }
+        };
+        self.journal.record(db, Effect::SetRange { key: key.bytes, offset, bytes });
+        Ok(length)
+    }
+
+    /// Removes a key; whether it was there (and alive).
+    pub fn remove(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> bool {
+        if self.remove_if_expired(db, key, now_ms) || self.unlink(db, key).is_none() {
+            return false;
+        }
+        self.journal.record(db, Effect::Delete { key: key.bytes });
+        self.counts.changes += 1;
+        true
+    }
+
+    /// Sets or clears the expiry of a key that exists; whether it does.
+    pub fn set_expiry(&mut self, db: u16, key: &Key<'_>, expire_at_ms: Option<i64>) -> bool {
+        let at = slot_index(self.first_slot, key.slot);
+        let db_of = &mut self.dbs[usize::from(db)];
+        let Some(entry) = db_of.slots.get_mut(at).and_then(|table| table.find_mut(key.hash, key.bytes)) else {
+            return false;
+        };
+        let (before, was_volatile) = (entry.allocated_bytes(), entry.expire_at_ms().is_some());
+        entry.set_expire_at_ms(expire_at_ms);
+        db_of.entry_bytes = db_of.entry_bytes + entry.allocated_bytes() - before;
+        db_of.volatile = db_of.volatile + usize::from(expire_at_ms.is_some()) - usize::from(was_volatile);
+        self.counts.changes += 1;
+        self.journal.record(db, Effect::ExpireAt { key: key.bytes, expire_at_ms });
+        true
+    }
+
+    /// Moves a live key to another name and database of this shard with value and expiry, replacing what is there; whether
+    /// it existed.
+    pub fn rename(&mut self, from: (u16, &Key<'_>), to: (u16, &Key<'_>), now_ms: i64) -> bool {
+        if self.remove_if_expired(from.0, from.1, now_ms) {
+            return false;
+        }
+        let Some(entry) = self.unlink(from.0, from.1) else { return false };
+        self.journal.record(from.0, Effect::Delete { key: from.1.bytes });
+        let (expire_at_ms, clock) = (entry.expire_at_ms(), entry.clock());
+        if self.journal.is_on() {
+            self.journal.record_value(to.0, to.1.bytes, &Value::of(&entry), expire_at_ms);
+        }
+        let payload = match entry.held() {
+            Held::Bytes(bytes) => Payload::Bytes(bytes),
+            Held::Integer(number) => Payload::Integer(number),
+            Held::Boxed(_) => {
+                // The object itself moves: renaming a large value copies nothing but its key.
+                let object = entry.into_boxed().expect("the value is boxed");
+                self.store(to.0, to.1, Payload::Boxed(object), Expiry::Set(expire_at_ms), clock);
+                return true;
+            }
+        };
+        self.store(to.0, to.1, payload, Expiry::Set(expire_at_ms), clock);
+        true
+    }
+
+    /// Empties a database. Its memory is given back in steps, by `free_discarded`.
+    pub fn flush(&mut self, db: u16) {
+        let Db { slots, keys, .. } = std::mem::take(&mut self.dbs[usize::from(db)]);
+        self.counts.changes += keys as u64;
+        if self.discarded.is_empty() {
+            self.discarded = slots;
+        } else {
+            self.discarded.extend(slots);
+        }
+        self.journal.record(db, Effect::Flush);
+    }
+
+    /// Swaps two databases.
+    pub fn swap(&mut self, a: u16, b: u16) {
+        self.dbs.swap(usize::from(a), usize::from(b));
+        self.counts.changes += 1;
+        self.journal.record(a, Effect::Swap { with: b });
+    }
+
+    /// Frees up to about `entries` entries of flushed databases; whether there are more.
+    pub fn free_discarded(&mut self, entries: usize) -> bool {
+        let mut freed = 0;
+        while freed < entries {
+            match self.discarded.pop() {
+                Some(table) => freed += table.len().max(16),
+                None => {
+                    self.discarded = Vec::new();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether flushed databases still wait to be freed.
+    pub fn has_discarded(&self) -> bool {
+        !self.discarded.is_empty()
+    }
+
+    /// Applies a journaled effect, as recovery does. Expired values are kept until a read finds them, as in the live state.
+    pub fn apply(&mut self, db: u16, effect: &OwnedEffect) {
+        match effect {
+            OwnedEffect::SetString { key, value, expire_at_ms } => {
+                self.set_string(db, &Key::new(key), value, *expire_at_ms, 0);
+            }
+            OwnedEffect::SetRange { key, offset, bytes } => {
+                self.set_range(db, &Key::new(key), *offset, bytes, i64::MIN, 0).expect("the journal sets ranges of strings");
+            }
+            OwnedEffect::Delete { key } => {
+                self.remove(db, &Key::new(key), i64::MIN);
+            }
+            OwnedEffect::ExpireAt { key, expire_at_ms } => {
+                self.set_expiry(db, &Key::new(key), *expire_at_ms);
+            }
+            OwnedEffect::Flush => self.flush(db),
+            OwnedEffect::Swap { with } => self.swap(db, *with),
+        }
+    }
+
+    /// A number that two keyspaces share when they hold the same keys, values and expiries, in any order and encoding.
+    pub fn digest(&self) -> u64 {
+        let mut digest = 0u64;
+        for (number, db) in self.dbs.iter().enumerate() {
+            for entry in db.slots.iter().flat_map(SlotTable::iter) {
+                let mut text = format!("{number} {:?} {:?} ", entry.expire_at_ms(), entry.key()).into_bytes();
+                match Value::of(entry) {
+                    Value::String(bytes) => text.extend_from_slice(&bytes),
+                }
+                digest = digest.wrapping_add(hash_key(&text));
+            }
+        }
+        digest
+    }
+
+    // Inside ------------------------------------------------------------------------------------------------------
+
+    #[inline]
+    fn table(&self, db: u16, slot: Slot) -> Option<&SlotTable> {
+        self.dbs[usize::from(db)].slots.get(slot_index(self.first_slot, slot))
+    }
+
+    /// Passive expiry: removes the key if its time has come; whether it did.
+    #[inline]
+    fn remove_if_expired(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> bool {
+        if self.dbs[usize::from(db)].volatile == 0 {
+            return false;
+        }
+        let expired = self
+            .table(db, key.slot)
+            .and_then(|table| table.find(key.hash, key.bytes))
+            .and_then(Entry::expire_at_ms)
+            .is_some_and(|at| at <= now_ms);
+        if expired {
+            self.unlink(db, key);
+            self.counts.expired += 1;
+            self.journal.record(db, Effect::Delete { key: key.bytes });
+        }
+        expired
+    }
+
+    /// Takes the entry out and keeps the counts true.
+    fn unlink(&mut self, db: u16, key: &Key<'_>) -> Option<Entry> {
+        let at = slot_index(self.first_slot, key.slot);
+        let db = &mut self.dbs[usize::from(db)];
+        let entry = db.slots.get_mut(at)?.remove(key.hash, key.bytes)?;
+        db.keys -= 1;
+        db.volatile -= usize::from(entry.expire_at_ms().is_some());
+        db.entry_bytes -= allocated_bytes(&entry);
+        Some(entry)
+    }
+
+    fn store(&mut self, db: u16, key: &Key<'_>, payload: Payload<'_, Object>, expiry: Expiry, clock: u32) {
+        self.counts.changes += 1;
+        let at = slot_index(self.first_slot, key.slot);
+        let db = &mut self.dbs[usize::from(db)];
+        if db.slots.is_empty() {
+            db.slots.resize_with(self.slot_count, SlotTable::default);
+        }
+        let table = &mut db.slots[at];
+        match table.find_mut(key.hash, key.bytes) {
+            Some(entry) => {
+                let (before, had) = (allocated_bytes(entry), entry.expire_at_ms());
+                let expire_at_ms = match expiry {
+                    Expiry::Set(at) => at,
+                    Expiry::Keep => had,
+                };
+                entry.replace(payload, expire_at_ms);
+                entry.set_clock(clock);
+                db.entry_bytes = db.entry_bytes + allocated_bytes(entry) - before;
+                db.volatile = db.volatile + usize::from(expire_at_ms.is_some()) - usize::from(had.is_some());
+            }
+            None => {
+                let expire_at_ms = match expiry {
+                    Expiry::Set(at) => at,
+                    Expiry::Keep => None,
+                };
+                let entry = Entry::new(tag_of(key.hash), key.bytes, payload, expire_at_ms, clock);
+                db.entry_bytes += allocated_bytes(&entry);
+                db.keys += 1;
+                db.volatile += usize::from(expire_at_ms.is_some());
+                table.insert(key.hash, entry);
+            }
+        }
+    }
+}
+
+#[inline]
+fn slot_index(first: u16, slot: Slot) -> usize {
+    slot.index() - usize::from(first)
+}
+
+/// A string that stays bytes even if it looks like a number, as Redis keeps one that was edited in place.
+fn raw_payload(bytes: Vec<u8>) -> Payload<'static, Object> {
+    Payload::Boxed(Box::new(Object::String(bytes)))
+}
+
+/// Writes a range into the string of `entry` and returns the new length. A string that grows moves to its own allocation.
+fn write_range(entry: &mut Entry, offset: usize, bytes: &[u8]) -> Result<usize, WrongType> {
+    let old = object::string(entry).ok_or(WrongType)?;
+    let length = old.len().max(offset + bytes.len());
+    if length > INLINE_STRING_BYTES_MAX && let Some(Object::String(string)) = entry.boxed_mut() {
+        if string.len() < length {
+            string.resize(length, 0);
+        }
+        string[offset..offset + bytes.len()].copy_from_slice(bytes);
+        return Ok(length);
+    }
+    if let Some(string) = entry.bytes_mut() && offset + bytes.len() <= string.len() {
+        string[offset..offset + bytes.len()].copy_from_slice(bytes);
+        return Ok(length);
+    }
+    let mut string = object::string(entry).ok_or(WrongType)?.to_vec();
+    string.resize(length, 0);
+    string[offset..offset + bytes.len()].copy_from_slice(bytes);
+    let expire_at_ms = entry.expire_at_ms();
+    if length > INLINE_STRING_BYTES_MAX {
+        entry.replace(raw_payload(string), expire_at_ms);
+    } else {
+        entry.replace(Payload::Bytes(&string), expire_at_ms);
+    }
+    Ok(length)
+}

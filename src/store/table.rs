@@ -1,0 +1,439 @@
+//! Owns the entries of one slot: one small hash table, split by further hash bits once it outgrows its bound.
+//! Never decides whether an entry is expired and never counts memory: the keyspace does.
+//!
+//! # Why a slot's table can grow without touching its entries
+//!
+//! A cell carries 16 bits of its key's hash (the *tag*, the hash's top bits). A table has at most 2,048 buckets, so those
+//! bits alone give an entry's place in it: growing a table reads the cells and never the entries behind them, and a lookup
+//! can find its candidate, and prefetch it, before any key is compared.
+//!
+//! # Splitting
+//!
+//! A slot whose table passes `TABLE_ENTRIES_MAX` entries becomes a directory of tables, selected by the hash's low bits, as in
+//! extendible hashing (Fagin et al. 1979): a full table splits alone, by one more bit, and the directory doubles only when
+//! a table that already uses all its bits splits. Hash tags make such slots; so do hundreds of millions of keys.
+//!
+//! # The order that SCAN walks in
+//!
+//! Position of an entry = (low hash bits reversed, tag). A split divides a table's run of positions into two runs in the
+//! same place, and growing changes nothing, so a scan that resumes at a position misses no entry that stayed.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+use hashbrown::HashTable;
+
+use crate::base::limits::TABLE_ENTRIES_MAX;
+use crate::store::object::Entry;
+use crate::sys::cell::prefetch;
+
+/// Low hash bits a directory may use; the rest of a full table's growth would be an overlong table instead.
+const DEPTH_MAX: u32 = 18;
+const TAG_BITS: u32 = 16;
+
+/// The entries of one slot.
+#[derive(Default)]
+pub struct SlotTable {
+    shape: Shape,
+}
+
+#[derive(Default)]
+enum Shape {
+    #[default]
+    Empty,
+    One(HashTable<Entry>),
+    Many(Box<Directory>),
+}
+
+/// Tables selected by the low `depth` bits of the hash.
+struct Directory {
+    depth: u32,
+    /// For each value of the low bits, an index into `tables`.
+    index: Vec<u32>,
+    tables: Vec<Part>,
+    entries: usize,
+}
+
+/// One table of a directory: it holds the hashes whose low `depth` bits equal `pattern`.
+struct Part {
+    depth: u32,
+    pattern: u32,
+    table: HashTable<Entry>,
+}
+
+/// The 16 hash bits that a cell carries.
+#[inline]
+pub fn tag_of(hash: u64) -> u16 {
+    (hash >> 48) as u16
+}
+
+/// What a table sees of a hash: hashbrown takes the group from the low bits and its control byte from the top seven.
+#[inline]
+fn spread(tag: u16) -> u64 {
+    u64::from(tag) << 48 | u64::from(tag)
+}
+
+impl SlotTable {
+    /// How many entries the slot has, expired ones included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match &self.shape {
+            Shape::Empty => 0,
+            Shape::One(table) => table.len(),
+            Shape::Many(directory) => directory.entries,
+        }
+    }
+
+    /// Whether the slot has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry of `key`.
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
+        let tag = tag_of(hash);
+        self.table(hash)?.find(spread(tag), |entry| entry.tag() == tag && entry.key() == key)
+    }
+
+    /// The entry of `key`, for changing it.
+    #[inline]
+    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
+        let tag = tag_of(hash);
+        self.table_mut(hash)?.find_mut(spread(tag), |entry| entry.tag() == tag && entry.key() == key)
+    }
+
+    /// Finds the first entry with the hash's tag and asks the processor to fetch it. Compares no key.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        let tag = tag_of(hash);
+        if let Some(table) = self.table(hash)
+            && let Some(entry) = table.find(spread(tag), |entry| entry.tag() == tag)
+        {
+            entry.prefetch();
+        }
+    }
+
+    /// Asks the processor to fetch the table's own head.
+    #[inline]
+    pub fn prefetch_head(&self) {
+        prefetch(self);
+    }
+
+    /// Adds an entry whose key is known to be absent.
+    pub fn insert(&mut self, hash: u64, entry: Entry) {
+        debug_assert!(self.find(hash, entry.key()).is_none());
+        let place = spread(tag_of(hash));
+        match &mut self.shape {
+            Shape::Empty => {
+                let mut table = HashTable::new();
+                table.insert_unique(place, entry, rehash);
+                self.shape = Shape::One(table);
+            }
+            Shape::One(table) if table.len() < TABLE_ENTRIES_MAX => {
+                table.insert_unique(place, entry, rehash);
+            }
+            Shape::One(table) => {
+                let part = Part { depth: 0, pattern: 0, table: std::mem::take(table) };
+                let entries = part.table.len();
+                let mut directory = Box::new(Directory { depth: 0, index: vec![0], tables: vec![part], entries });
+                directory.insert(hash, entry);
+                self.shape = Shape::Many(directory);
+            }
+            Shape::Many(directory) => directory.insert(hash, entry),
+        }
+    }
+
+    /// Removes the entry of `key`.
+    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
+        let tag = tag_of(hash);
+        let table = self.table_mut(hash)?;
+        let found = table.find_entry(spread(tag), |entry| entry.tag() == tag && entry.key() == key).ok()?;
+        let (entry, _) = found.remove();
+        if table.is_empty() {
+            // A slot that emptied gives its memory back; churn on one key costs an allocation, which is small here.
+            *table = HashTable::new();
+        }
+        if let Shape::Many(directory) = &mut self.shape {
+            directory.entries -= 1;
+            if directory.entries == 0 {
+                self.shape = Shape::Empty;
+            }
+        }
+        Some(entry)
+    }
+
+    /// Every entry, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        let (one, many) = match &self.shape {
+            Shape::Empty => (None, None),
+            Shape::One(table) => (Some(table), None),
+            Shape::Many(directory) => (None, Some(directory)),
+        };
+        let parts = many.into_iter().flat_map(|directory| directory.tables.iter().map(|part| &part.table));
+        one.into_iter().chain(parts).flat_map(HashTable::iter)
+    }
+
+    /// Visits entries in scan order from `position` until at least `wanted` were seen, and returns where to resume;
+    /// `None` once the slot is done. Entries that share a position are visited together.
+    pub fn scan<'a>(&'a self, position: u64, wanted: usize, mut visit: impl FnMut(&'a Entry)) -> Option<u64> {
+        let mut seen = 0;
+        let mut position = position;
+        loop {
+            let (table, first, span) = self.run(position)?;
+            let from = if position > first { (position & ((1 << TAG_BITS) - 1)) as u16 } else { 0 };
+            let mut entries: Vec<&Entry> = table.iter().filter(|entry| entry.tag() >= from).collect();
+            entries.sort_unstable_by_key(|entry| entry.tag());
+            let mut last = None;
+            for entry in entries {
+                if seen >= wanted && last != Some(entry.tag()) {
+                    return Some(first | u64::from(entry.tag()));
+                }
+                visit(entry);
+                seen += 1;
+                last = Some(entry.tag());
+            }
+            position = first + span;
+            if seen >= wanted {
+                return (position < 1 << (DEPTH_MAX + TAG_BITS)).then_some(position);
+            }
+        }
+    }
+
+    /// Bytes of the tables and the directory, without the entries.
+    pub fn allocated_bytes(&self) -> usize {
+        match &self.shape {
+            Shape::Empty => 0,
+            Shape::One(table) => table.allocation_size(),
+            Shape::Many(directory) => {
+                let parts: usize = directory.tables.iter().map(|p| p.table.allocation_size() + size_of::<Part>()).sum();
+                parts + directory.index.len() * size_of::<u32>() + size_of::<Directory>()
+            }
+        }
+    }
+
+    #[inline]
+    fn table(&self, hash: u64) -> Option<&HashTable<Entry>> {
+        match &self.shape {
+            Shape::One(table) => Some(table),
+            Shape::Empty => None,
+            Shape::Many(directory) => Some(&directory.part(hash).table),
+        }
+    }
+
+    #[inline]
+    fn table_mut(&mut self, hash: u64) -> Option<&mut HashTable<Entry>> {
+        match &mut self.shape {
+            Shape::One(table) => Some(table),
+            Shape::Empty => None,
+            Shape::Many(directory) => {
+                let at = directory.at(hash);
+                Some(&mut directory.tables[at].table)
+            }
+        }
+    }
+
+    /// The table that holds `position`, with the first position of its run and the run's length.
+    fn run(&self, position: u64) -> Option<(&HashTable<Entry>, u64, u64)> {
+        const WHOLE: u64 = 1 << (DEPTH_MAX + TAG_BITS);
+        if position >= WHOLE {
+            return None;
+        }
+        match &self.shape {
+            Shape::Empty => None,
+            Shape::One(table) => Some((table, 0, WHOLE)),
+            Shape::Many(directory) => {
+                let reversed = (position >> TAG_BITS) as u32;
+                let part = directory.part(u64::from(reverse(reversed)));
+                let span = WHOLE >> part.depth;
+                Some((&part.table, u64::from(reverse(part.pattern)) << TAG_BITS, span))
+            }
+        }
+    }
+}
+
+/// The low `DEPTH_MAX` bits in opposite order; its own inverse.
+fn reverse(bits: u32) -> u32 {
+    bits.reverse_bits() >> (u32::BITS - DEPTH_MAX)
+}
+
+fn rehash(entry: &Entry) -> u64 {
+    spread(entry.tag())
+}
+
+impl Directory {
+    #[inline]
+    fn at(&self, hash: u64) -> usize {
+        self.index[hash as usize & ((1 << self.depth) - 1)] as usize
+    }
+
+    #[inline]
+    fn part(&self, hash: u64) -> &Part {
+        &self.tables[self.at(hash)]
+    }
+
+    fn insert(&mut self, hash: u64, entry: Entry) {
+        self.entries += 1;
+        loop {
+            let at = self.at(hash);
+            let part = &mut self.tables[at];
+            if part.table.len() < TABLE_ENTRIES_MAX || part.depth == DEPTH_MAX {
+                part.table.insert_unique(spread(tag_of(hash)), entry, rehash);
+                return;
+            }
+            self.split(at);
+        }
+    }
+
+    /// Splits one table by its next hash bit. Needs the whole hash of its entries, so it reads their keys: at most
+    /// `TABLE_ENTRIES_MAX` of them.
+    fn split(&mut self, at: usize) {
+        let Part { depth, pattern, .. } = self.tables[at];
+        if depth == self.depth {
+            self.index.extend_from_within(..);
+            self.depth += 1;
+        }
+        let bit = 1u32 << depth;
+        let sibling = self.tables.len() as u32;
+        let (low, high): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.tables[at].table)
+            .into_iter()
+            .partition(|entry| hash_key(entry.key()) as u32 & bit == 0);
+        self.tables[at] = Part { depth: depth + 1, pattern, table: collect(low) };
+        self.tables.push(Part { depth: depth + 1, pattern: pattern | bit, table: collect(high) });
+        for slot in (0..self.index.len()).filter(|slot| *slot as u32 & (2 * bit - 1) == pattern | bit) {
+            self.index[slot] = sibling;
+        }
+    }
+}
+
+fn collect(entries: Vec<Entry>) -> HashTable<Entry> {
+    let mut table = HashTable::with_capacity(entries.len());
+    for entry in entries {
+        table.insert_unique(spread(entry.tag()), entry, rehash);
+    }
+    table
+}
+
+/// The hash of a key, the same on every shard of the process. Seeded at random when the process starts, so that a client
+/// cannot choose keys that collide.
+#[inline]
+pub fn hash_key(key: &[u8]) -> u64 {
+    let mut hasher = SeedableRandomState::with_seed(0, SharedSeed::global_random()).build_hasher();
+    hasher.write(key);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::object::{string, string_payload};
+
+    fn entry(key: &[u8], value: &[u8]) -> Entry {
+        Entry::new(tag_of(hash_key(key)), key, string_payload(value), None, 0)
+    }
+
+    fn put(table: &mut SlotTable, key: &[u8], value: &[u8]) {
+        let hash = hash_key(key);
+        match table.find_mut(hash, key) {
+            Some(found) => found.replace(string_payload(value), None),
+            None => table.insert(hash, entry(key, value)),
+        }
+    }
+
+    fn scan_all(table: &SlotTable, wanted: usize, mut between: impl FnMut(usize)) -> Vec<Vec<u8>> {
+        let (mut position, mut keys, mut calls) = (0, Vec::new(), 0);
+        loop {
+            let next = table.scan(position, wanted, |entry| keys.push(entry.key().to_vec()));
+            between(calls);
+            calls += 1;
+            match next {
+                Some(next) => {
+                    assert!(next > position, "a scan must move on");
+                    position = next;
+                }
+                None => return keys,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map(steps in proptest::collection::vec((0u8..3, 0u16..400, any::<u8>()), 0..800)) {
+            let mut table = SlotTable::default();
+            let mut oracle = BTreeMap::new();
+            for (what, key, value) in steps {
+                let key = key.to_string().into_bytes();
+                match what {
+                    0 | 1 => {
+                        put(&mut table, &key, &[value]);
+                        oracle.insert(key, vec![value]);
+                    }
+                    _ => {
+                        let removed = table.remove(hash_key(&key), &key);
+                        prop_assert_eq!(removed.is_some(), oracle.remove(&key).is_some());
+                    }
+                }
+                prop_assert_eq!(table.len(), oracle.len());
+            }
+            let found: BTreeMap<Vec<u8>, Vec<u8>> = table
+                .iter()
+                .map(|entry| (entry.key().to_vec(), string(entry).expect("a string").to_vec()))
+                .collect();
+            prop_assert_eq!(&found, &oracle);
+            for wanted in [1, 10, 1000] {
+                let mut scanned = scan_all(&table, wanted, |_| ());
+                scanned.sort();
+                prop_assert_eq!(scanned, oracle.keys().cloned().collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn splits_alone_and_finds_everything_afterwards() {
+        let mut table = SlotTable::default();
+        let keys: Vec<Vec<u8>> = (0..50_000).map(|i| format!("{{tag}}:{i}").into_bytes()).collect();
+        for (i, key) in keys.iter().enumerate() {
+            put(&mut table, key, i.to_string().as_bytes());
+        }
+        assert!(matches!(&table.shape, Shape::Many(directory) if directory.tables.len() > 30));
+        assert_eq!(table.len(), keys.len());
+        for (i, key) in keys.iter().enumerate() {
+            let found = table.find(hash_key(key), key).and_then(string).expect("a string");
+            assert_eq!(found.integer(), Some(i as i64));
+        }
+        let mut scanned = scan_all(&table, 100, |_| ());
+        scanned.sort();
+        let mut expected = keys.clone();
+        expected.sort();
+        assert_eq!(scanned, expected);
+        for key in &keys {
+            assert!(table.remove(hash_key(key), key).is_some());
+        }
+        assert!(matches!(table.shape, Shape::Empty));
+    }
+
+    #[test]
+    fn a_scan_misses_nothing_while_the_slot_splits() {
+        let mut table = SlotTable::default();
+        let stay: Vec<Vec<u8>> = (0..3000).map(|i| format!("stay{i}").into_bytes()).collect();
+        for key in &stay {
+            put(&mut table, key, b"v");
+        }
+        let (mut position, mut seen, mut added) = (Some(0), std::collections::BTreeSet::new(), 0);
+        while let Some(from) = position {
+            position = table.scan(from, 50, |entry| {
+                seen.insert(entry.key().to_vec());
+            });
+            for _ in 0..300 {
+                put(&mut table, format!("new{added}").as_bytes(), b"v");
+                added += 1;
+            }
+        }
+        assert!(stay.iter().all(|key| seen.contains(key)));
+    }
+}

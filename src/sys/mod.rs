@@ -1,0 +1,9 @@
+//! All `unsafe` of the server lives here (and at the plugin boundary): raw allocations, rings, shared buffers, process facts.
+//! Each module wraps one foreign contract in an interface that safe code cannot misuse. Nothing here knows a command.
+
+pub mod buffers;
+pub mod cell;
+pub mod cpus;
+pub mod eventfd;
+pub mod process;
+pub mod ring;
