@@ -99,6 +99,8 @@ impl Serve {
             shards: self.shards,
             cpus: self.cpus.map(|list| list.0),
             clients_max: self.max_clients as usize,
+            log_level: redis_level(self.log_level),
+            allocator: "mimalloc",
         }
     }
 
@@ -111,6 +113,16 @@ impl Serve {
             LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
             LogFormat::Json => log.json().init(),
         }
+    }
+}
+
+/// The nearest of Redis's levels, which `CONFIG GET loglevel` speaks of.
+fn redis_level(level: tracing::Level) -> &'static str {
+    match level {
+        tracing::Level::ERROR | tracing::Level::WARN => "warning",
+        tracing::Level::INFO => "notice",
+        tracing::Level::DEBUG => "verbose",
+        tracing::Level::TRACE => "debug",
     }
 }
 

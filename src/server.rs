@@ -13,8 +13,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::base::limits::SHARDS_MAX;
-use crate::commands::session::Process;
-use crate::config::Config;
+use crate::commands::session::{Process, ProcessUsage};
+use crate::config::{Config, Start};
 use crate::net::clock::now_ms;
 use crate::net::listen::{self, ListenError};
 use crate::net::mesh::{Mesh, Parcel};
@@ -38,6 +38,10 @@ pub struct Options {
     pub cpus: Option<Vec<usize>>,
     /// Connections of the process.
     pub clients_max: usize,
+    /// The level of the log, in Redis's words, as `CONFIG GET loglevel` shows it.
+    pub log_level: &'static str,
+    /// The program's allocator, as `INFO` names it.
+    pub allocator: &'static str,
 }
 
 /// Why a server did not start, or stopped.
@@ -50,7 +54,9 @@ pub enum ServerError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// A CPU was asked for that the process may not use.
-    #[error("--cpus names CPU {cpu}, which this process may not use (allowed: {allowed})\n  Choose allowed ones, or widen the mask with taskset or the cgroup's cpuset.")]
+    #[error(
+        "--cpus names CPU {cpu}, which this process may not use (allowed: {allowed})\n  Choose allowed ones, or widen the mask with taskset or the cgroup's cpuset."
+    )]
     ForbiddenCpu {
         /// The CPU.
         cpu: usize,
@@ -126,17 +132,18 @@ pub fn run(options: &Options, started: impl FnOnce(u16)) -> Result<(), ServerErr
     let placements = placements(options)?;
     let shards = placements.len() as u16;
     let clients_max = look_before(shards, options.clients_max)?;
-    let config = Config { clients_max, ..Config::default() };
-    let (tcp, port) = listen::tcp(options.bind_address, options.port, config.keepalive_seconds)?;
+    let (tcp, port) = listen::tcp(options.bind_address, options.port)?;
+    let config = Config { clients_max, start: start_of(options, port, shards), ..Config::default() };
     let mut listeners = vec![(tcp, false)];
     if let Some(path) = &options.unix_socket {
         listeners.push((listen::unix(path)?, true));
     }
     // Before any shard exists, so that a signal during start is not lost.
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(ServerError::Signals)?;
-    let process = Arc::new(describe(port, &placements));
+    let process = Arc::new(describe(options, port, &placements));
     process::register_membarrier();
-    let (mesh, inboxes) = Mesh::new(shards).map_err(|error| ServerError::Shard { shard: 0, cause: error.to_string() })?;
+    let (mesh, inboxes) =
+        Mesh::new(shards).map_err(|error| ServerError::Shard { shard: 0, cause: error.to_string() })?;
     let shared = Arc::new(Shared {
         mesh,
         last_client_id: AtomicU64::new(0),
@@ -226,13 +233,33 @@ fn start_shards(
         match reports.recv() {
             Ok((_, Ok(()))) => {}
             Ok((shard, Err(error))) => return Err(ServerError::Shard { shard, cause: error.to_string() }),
-            Err(_) => return Err(ServerError::Shard { shard: 0, cause: "its executor did not start".into() }),
+            Err(_) => {
+                return Err(ServerError::Shard { shard: 0, cause: "its executor did not start".into() });
+            }
         }
     }
     Ok(handles)
 }
 
-fn describe(tcp_port: u16, placements: &[Option<usize>]) -> Process {
+fn start_of(options: &Options, port: u16, shards: u16) -> Start {
+    let path = |path: &std::path::Path| path.display().to_string();
+    Start {
+        port,
+        bind: options.bind_address.to_string(),
+        unix_socket: options.unix_socket.as_deref().map(path).unwrap_or_default(),
+        threads: shards,
+        log_level: options.log_level.to_owned(),
+        directory: std::env::current_dir().as_deref().map(path).unwrap_or_default(),
+    }
+}
+
+fn usage() -> ProcessUsage {
+    let (rss_bytes, peak_rss_bytes) = process::resident_bytes();
+    let (cpu_user_seconds, cpu_sys_seconds) = process::cpu_seconds();
+    ProcessUsage { rss_bytes, peak_rss_bytes, cpu_user_seconds, cpu_sys_seconds }
+}
+
+fn describe(options: &Options, tcp_port: u16, placements: &[Option<usize>]) -> Process {
     let run_id: String = (0..3).map(|_| format!("{:016x}", process::random_u64())).collect();
     let pinned: Vec<usize> = placements.iter().flatten().copied().collect();
     Process {
@@ -244,7 +271,8 @@ fn describe(tcp_port: u16, placements: &[Option<usize>]) -> Process {
         tcp_port,
         cpus: cpu_list(&pinned),
         system_memory_bytes: process::machine_memory_bytes(),
-        ..Process::default()
+        allocator: options.allocator,
+        usage,
     }
 }
 
@@ -260,6 +288,8 @@ mod tests {
             shards: None,
             cpus: None,
             clients_max: 100,
+            log_level: "notice",
+            allocator: "system",
         }
     }
 

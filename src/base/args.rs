@@ -79,7 +79,9 @@ impl<'a> Args<'a> {
     /// The words from `from` to the end.
     pub fn iter_from(&self, from: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let buffer = self.buffer;
-        self.spans[from.min(self.spans.len())..].iter().map(move |s| &buffer[s.start as usize..s.end as usize])
+        self.spans[from.min(self.spans.len())..]
+            .iter()
+            .map(move |s| &buffer[s.start as usize..s.end as usize])
     }
 }
 

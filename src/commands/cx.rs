@@ -2,6 +2,7 @@
 //! Lives for one call; holds nothing of its own.
 
 use crate::base::args::Args;
+use crate::base::limits::PREFETCH_BATCH;
 use crate::base::number::parse_i64;
 use crate::base::slot::Slot;
 use crate::commands::error::CommandError;
@@ -51,6 +52,37 @@ impl Cx<'_> {
         }
     }
 
+    /// Runs `work` on each key among `words`, in order, with the index of its word. Keys are located and fetched a batch at
+    /// a time before the work on them begins, so that their cache misses overlap.
+    pub fn for_each_key<'k>(
+        &mut self,
+        args: &Args<'k>,
+        mut words: impl ExactSizeIterator<Item = usize>,
+        mut work: impl FnMut(&mut Self, usize, &Key<'k>),
+    ) {
+        if words.len() == 1 {
+            // Fetched with the commands around it, if there are any.
+            return words.for_each(|word| work(self, word, &self.key(args, word)));
+        }
+        let mut batch = [None; PREFETCH_BATCH];
+        loop {
+            let mut located = 0;
+            for (place, word) in batch.iter_mut().zip(words.by_ref()) {
+                *place = Some((word, self.key(args, word)));
+                located += 1;
+            }
+            let batch = &batch[..located];
+            batch.iter().flatten().for_each(|(_, key)| self.keys.prefetch_table(self.db, key));
+            batch.iter().flatten().for_each(|(_, key)| self.keys.prefetch_entry(self.db, key));
+            for (word, key) in batch.iter().flatten() {
+                work(self, *word, key);
+            }
+            if located < PREFETCH_BATCH {
+                return;
+            }
+        }
+    }
+
     /// The access clock that a write leaves on its entry, seconds.
     #[inline]
     pub fn clock(&self) -> u32 {
@@ -84,7 +116,7 @@ pub fn integer(args: &Args<'_>, i: usize) -> Result<i64, CommandError> {
 
 /// Word `i` as the index of a database.
 pub fn db_index(args: &Args<'_>, i: usize) -> Result<u16, CommandError> {
-    let index = integer(args, i)?;
+    let index = i32::try_from(integer(args, i)?).map_err(|_| CommandError::NotInt32)?;
     u16::try_from(index)
         .ok()
         .filter(|&index| usize::from(index) < crate::base::limits::DATABASES)

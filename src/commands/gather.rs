@@ -51,7 +51,12 @@ pub struct Decision {
     pub db: u16,
     /// The time, Unix milliseconds.
     pub now_ms: i64,
+    /// `proto-max-bulk-len`, bytes.
+    pub bulk_bytes_max: usize,
 }
+
+/// The changes that a decision orders, or why it orders none.
+pub type Decided = Result<Vec<Write>, CommandError>;
 
 /// The two steps of a gathering command. `read` gets the index of one key word; `decide` gets the parts in the order of the
 /// key words, writes the reply and returns the changes.
@@ -60,13 +65,18 @@ pub struct Gather {
     /// On the shard of a key: what is there?
     pub read: fn(&mut Cx<'_>, &Args<'_>, usize) -> Part,
     /// On the shard of the connection: what follows?
-    pub decide: fn(Decision, &Args<'_>, Vec<Part>, &mut Writer<'_>) -> Result<Vec<Write>, CommandError>,
+    pub decide: fn(Decision, &Args<'_>, Vec<Part>, &mut Writer<'_>) -> Decided,
 }
 
 /// Runs a gathering command whose keys are all on this shard.
-pub fn run_here(cx: &mut Cx<'_>, args: &Args<'_>, keys: impl Iterator<Item = usize>, gather: &Gather) -> Outcome {
+pub fn run_here(
+    cx: &mut Cx<'_>,
+    args: &Args<'_>,
+    keys: impl Iterator<Item = usize>,
+    gather: &Gather,
+) -> Outcome {
     let parts = keys.map(|i| (gather.read)(cx, args, i)).collect();
-    let decision = Decision { db: cx.db, now_ms: cx.now_ms };
+    let decision = Decision { db: cx.db, now_ms: cx.now_ms, bulk_bytes_max: cx.server.config.bulk_bytes_max };
     for write in (gather.decide)(decision, args, parts, &mut cx.reply)? {
         apply(cx, &write);
     }

@@ -13,6 +13,8 @@ pub struct Parts<'a> {
     pub replies: &'a [&'a [u8]],
     /// For a command spread by keys: which part each key group went to, in the order of the command.
     pub order: &'a [u16],
+    /// For a choice among the parts.
+    pub seed: u64,
 }
 
 /// Writes the reply that follows from the parts. None of them is an error: the first error was replied as it is.
@@ -53,8 +55,7 @@ pub fn concatenate(parts: &Parts<'_>, reply: &mut Writer<'_>) {
 
 /// Texts one after the other (`CLIENT LIST`).
 pub fn concatenate_text(parts: &Parts<'_>, reply: &mut Writer<'_>) {
-    let text: Vec<u8> =
-        parts.replies.iter().filter_map(|part| read::bulk(part)).collect::<Vec<_>>().concat();
+    let text: Vec<u8> = parts.replies.iter().filter_map(|part| read::bulk(part)).collect::<Vec<_>>().concat();
     reply.verbatim(&String::from_utf8_lossy(&text));
 }
 
@@ -65,7 +66,10 @@ mod tests {
 
     fn merged(merge: Merge, replies: &[&[u8]], order: &[u16]) -> String {
         let mut out = Vec::new();
-        merge(&Parts { args: Args::new(b"", &[]), replies, order }, &mut Writer::new(&mut out, Protocol::Resp2));
+        merge(
+            &Parts { args: Args::new(b"", &[]), replies, order, seed: 0 },
+            &mut Writer::new(&mut out, Protocol::Resp2),
+        );
         String::from_utf8(out).expect("text")
     }
 
@@ -73,7 +77,10 @@ mod tests {
     fn merges() {
         assert_eq!(merged(sum, &[b":2\r\n", b":40\r\n"], &[]), ":42\r\n");
         assert_eq!(merged(same, &[b"+OK\r\n", b"+OK\r\n"], &[]), "+OK\r\n");
-        assert_eq!(merged(concatenate, &[b"*1\r\n:1\r\n", b"*0\r\n", b"*1\r\n:2\r\n"], &[]), "*2\r\n:1\r\n:2\r\n");
+        assert_eq!(
+            merged(concatenate, &[b"*1\r\n:1\r\n", b"*0\r\n", b"*1\r\n:2\r\n"], &[]),
+            "*2\r\n:1\r\n:2\r\n"
+        );
         let parts: [&[u8]; 2] = [b"*2\r\n$1\r\na\r\n$-1\r\n", b"*1\r\n$1\r\nb\r\n"];
         assert_eq!(merged(by_key, &parts, &[0, 1, 0]), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$-1\r\n");
         assert_eq!(merged(concatenate_text, &[b"$2\r\na\n\r\n", b"$2\r\nb\n\r\n"], &[]), "$4\r\na\nb\n\r\n");

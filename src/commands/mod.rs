@@ -14,6 +14,7 @@ pub mod table;
 pub mod testing;
 
 mod connection;
+mod container;
 mod keys;
 mod server;
 mod string;

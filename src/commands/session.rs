@@ -204,6 +204,11 @@ impl Sessions {
         self.slots.get_mut(index as usize)?.as_mut()
     }
 
+    /// All sessions, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().flatten()
+    }
+
     /// All sessions with their indices, oldest first.
     pub fn by_age(&self) -> Vec<(u32, &Session)> {
         let live = self.slots.iter().enumerate().filter_map(|(i, slot)| Some((i as u32, slot.as_ref()?)));

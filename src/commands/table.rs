@@ -31,6 +31,8 @@ pub struct Command {
     pub complexity: &'static str,
     /// One sentence.
     pub summary: &'static str,
+    /// Whether it has subcommands; the table finds out.
+    pub is_container: bool,
 }
 
 /// What a command does on one shard.
@@ -50,7 +52,7 @@ pub(super) const fn row(
     complexity: &'static str,
     summary: &'static str,
 ) -> Command {
-    Command { name, run, arity, keys, flags, spread, group, since, complexity, summary }
+    Command { name, run, arity, keys, flags, spread, group, since, complexity, summary, is_container: false }
 }
 
 /// The key words of a command.
@@ -85,7 +87,11 @@ impl Keys {
         let (first, end, step) = match self {
             Keys::None => (0, 0, 1),
             Keys::At { first, last, step } => {
-                let end = if last < 0 { words.saturating_sub(last.unsigned_abs() as usize - 1) } else { last as usize + 1 };
+                let end = if last < 0 {
+                    words.saturating_sub(last.unsigned_abs() as usize - 1)
+                } else {
+                    last as usize + 1
+                };
                 (usize::from(first), end.min(words), usize::from(step))
             }
         };
@@ -199,7 +205,11 @@ impl Command {
     /// Whether a call with `words` words has the right number of them.
     #[inline]
     pub fn accepts(&self, words: usize) -> bool {
-        if self.arity >= 0 { words == self.arity as usize } else { words >= self.arity.unsigned_abs() as usize }
+        if self.arity >= 0 {
+            words == self.arity as usize
+        } else {
+            words >= self.arity.unsigned_abs() as usize
+        }
     }
 
     /// ACL categories, in the order in which `COMMAND INFO` shows them.
@@ -246,7 +256,7 @@ impl Table {
     /// The built-in commands.
     pub fn new() -> Table {
         let families = [string::ROWS, keys::ROWS, connection::ROWS, server::ROWS];
-        let rows: Vec<Command> = families.concat();
+        let mut rows: Vec<Command> = families.concat();
         assert!(rows.len() * 2 < BUCKETS, "the index stays half empty");
         let mut buckets = [u16::MAX; BUCKETS];
         for (i, row) in rows.iter().enumerate() {
@@ -256,6 +266,11 @@ impl Table {
                 at = (at + 1) % BUCKETS;
             }
             buckets[at] = i as u16;
+        }
+        let containers: Vec<&str> =
+            rows.iter().filter_map(Command::split_name).map(|(container, _)| container).collect();
+        for row in &mut rows {
+            row.is_container = containers.contains(&row.name);
         }
         Table { rows, buckets }
     }
@@ -296,12 +311,8 @@ impl Table {
         let name = args.get(0);
         let index = self.find(name).filter(|_| !name.contains(&b'|')).ok_or_else(|| unknown(args))?;
         let row = self.row(index);
-        if let Spread::Home = row.spread
-            && args.len() > 1
-            && let Some(index) = self.subcommand(row, args.get(1))?
-        {
-            return self.check_arity(index, args);
-        }
+        let index =
+            if row.is_container && args.len() > 1 { self.subcommand(row, args.get(1))? } else { index };
         self.check_arity(index, args)
     }
 
@@ -311,30 +322,21 @@ impl Table {
         if row.accepts(args.len()) { Ok(index) } else { Err(CommandError::Arity(row.name.to_owned())) }
     }
 
-    /// The row of a subcommand; `None` where `container` has no subcommands.
-    fn subcommand(&self, container: &Command, word: &[u8]) -> Result<Option<u16>, CommandError> {
-        if !self.is_container(container) {
-            return Ok(None);
-        }
+    /// The row of a subcommand.
+    fn subcommand(&self, container: &Command, word: &[u8]) -> Result<u16, CommandError> {
         let name = [container.name.as_bytes(), b"|", word].concat();
-        match self.find(&name) {
-            Some(index) => Ok(Some(index)),
-            None => Err(CommandError::UnknownSubcommand {
-                subcommand: printable(word, 128),
-                container: container.name.to_ascii_uppercase(),
-            }),
-        }
-    }
-
-    /// Whether a row only holds subcommands. `COMMAND` alone is both a command and a container.
-    pub fn is_container(&self, row: &Command) -> bool {
-        self.subcommands(row).next().is_some()
+        self.find(&name).ok_or_else(|| CommandError::UnknownSubcommand {
+            subcommand: printable(word, 128),
+            container: container.name.to_ascii_uppercase(),
+        })
     }
 
     /// The subcommands of a row.
     pub fn subcommands<'a>(&'a self, row: &Command) -> impl Iterator<Item = &'a Command> {
         let name = row.name;
-        self.rows.iter().filter(move |other| other.split_name().is_some_and(|(container, _)| container == name))
+        self.rows
+            .iter()
+            .filter(move |other| other.split_name().is_some_and(|(container, _)| container == name))
     }
 }
 
@@ -364,7 +366,8 @@ fn bucket(name: &[u8]) -> usize {
     let head = name.len().min(8);
     word[..head].copy_from_slice(&name[..head]);
     let tail = name.last().copied().unwrap_or(0) | 0x20;
-    let letters = (u64::from_le_bytes(word) | 0x2020_2020_2020_2020) ^ (u64::from(tail) << 32) ^ name.len() as u64;
+    let letters =
+        (u64::from_le_bytes(word) | 0x2020_2020_2020_2020) ^ (u64::from(tail) << 32) ^ name.len() as u64;
     (letters.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize
 }
 
@@ -388,7 +391,10 @@ mod tests {
             resolve("NOPE a b"),
             Err("ERR unknown command 'NOPE', with args beginning with: 'a' 'b' ".into())
         );
-        assert_eq!(resolve("client|id"), Err("ERR unknown command 'client|id', with args beginning with: ".into()));
+        assert_eq!(
+            resolve("client|id"),
+            Err("ERR unknown command 'client|id', with args beginning with: ".into())
+        );
         assert!(resolve(&"x".repeat(500)).is_err());
     }
 
@@ -401,11 +407,18 @@ mod tests {
             assert_ne!(row.arity, 0, "{}", row.name);
             assert!(row.summary.ends_with('.'), "{} needs a sentence", row.name);
             assert!(!(row.is_write() && row.has(Flag::ReadOnly)), "{}", row.name);
-            assert_eq!(table.find(row.name.to_ascii_uppercase().as_bytes()).map(|i| table.row(i).name), Some(row.name));
+            assert_eq!(
+                table.find(row.name.to_ascii_uppercase().as_bytes()).map(|i| table.row(i).name),
+                Some(row.name)
+            );
             let has_keys = row.keys != Keys::None;
             match row.spread {
-                Spread::Key | Spread::Keys(_) | Spread::Gather(_) => assert!(has_keys, "{} has no key to route by", row.name),
-                Spread::Home | Spread::Shards(_) | Spread::Cursor => assert!(!has_keys, "{} ignores its keys", row.name),
+                Spread::Key | Spread::Keys(_) | Spread::Gather(_) => {
+                    assert!(has_keys, "{} has no key to route by", row.name)
+                }
+                Spread::Home | Spread::Shards(_) | Spread::Cursor => {
+                    assert!(!has_keys, "{} ignores its keys", row.name)
+                }
             }
             if let Some((container, _)) = row.split_name() {
                 assert!(table.find(container.as_bytes()).is_some(), "{} has no container", row.name);

@@ -7,8 +7,9 @@ use crate::base::args::OwnedArgs;
 use crate::base::rng::Rng;
 use crate::base::slot::SLOTS;
 use crate::commands::cx::{Caller, Cx};
+use crate::commands::merge::Parts;
 use crate::commands::session::{Process, Server, Session, Sessions};
-use crate::commands::table::Table;
+use crate::commands::table::{Spread, Table};
 use crate::config::Config;
 use crate::metrics::{CommandStats, Stats};
 use crate::resp::read;
@@ -30,9 +31,19 @@ impl Default for Bench {
     fn default() -> Bench {
         let table = Table::new();
         let mut sessions = Sessions::default();
-        sessions.insert(0, Session { id: 1, address: "127.0.0.1:5000".into(), local_address: "127.0.0.1:7480".into(),
-            connected_ms: START_MS, active_ms: START_MS, ..Session::default() });
-        let stats = Stats { per_command: vec![CommandStats::default(); table.rows().len()], ..Stats::default() };
+        sessions.insert(
+            0,
+            Session {
+                id: 1,
+                address: "127.0.0.1:5000".into(),
+                local_address: "127.0.0.1:7480".into(),
+                connected_ms: START_MS,
+                active_ms: START_MS,
+                ..Session::default()
+            },
+        );
+        let stats =
+            Stats { per_command: vec![CommandStats::default(); table.rows().len()], ..Stats::default() };
         let process = Process { started_ms: START_MS, run_id: "0".repeat(40), ..Process::default() };
         Bench {
             table,
@@ -83,7 +94,19 @@ impl Bench {
             cx.reply.truncate(0);
             cx.reply.error(&error.to_string());
         }
-        out
+        match row.spread {
+            // One shard's part is merged too: it need not have the shape of the reply.
+            Spread::Shards(merge) if !read::is_error(&out) => {
+                let seed = self.server.rng.next_u64();
+                let mut merged = Vec::new();
+                merge(
+                    &Parts { args, replies: &[&out], order: &[], seed },
+                    &mut Writer::new(&mut merged, protocol),
+                );
+                merged
+            }
+            _ => out,
+        }
     }
 
     /// Runs a script: commands between ` | `, words as on an inline command line (`"a b\n"` quotes); `@25ms` or `@3s` sets
@@ -159,7 +182,8 @@ pub fn shown(reply: &[u8]) -> (String, usize) {
         b'*' | b'~' => format!("[{}]", nested(line.parse().expect("a count"), line_end + 2).join(", ")),
         b'%' => {
             let parts = nested(2 * line.parse::<usize>().expect("a count"), line_end + 2);
-            let pairs: Vec<String> = parts.chunks(2).map(|pair| format!("{}: {}", pair[0], pair[1])).collect();
+            let pairs: Vec<String> =
+                parts.chunks(2).map(|pair| format!("{}: {}", pair[0], pair[1])).collect();
             format!("{{{}}}", pairs.join(", "))
         }
         _ => line,

@@ -16,7 +16,9 @@ pub fn parse_bytes(text: &[u8]) -> Option<u64> {
         b"gb" => 1 << 30,
         _ => return None,
     };
-    let number = number.iter().try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
+    let number = number
+        .iter()
+        .try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
     number.checked_mul(scale)
 }
 
@@ -43,9 +45,16 @@ mod tests {
 
     #[test]
     fn reads_what_redis_reads() {
-        for (text, bytes) in
-            [("0", 0), ("", 0), ("12", 12), ("12b", 12), ("1k", 1000), ("1KB", 1024), ("2Mb", 2 << 20), ("1g", 1_000_000_000)]
-        {
+        for (text, bytes) in [
+            ("0", 0),
+            ("", 0),
+            ("12", 12),
+            ("12b", 12),
+            ("1k", 1000),
+            ("1KB", 1024),
+            ("2Mb", 2 << 20),
+            ("1g", 1_000_000_000),
+        ] {
             assert_eq!(parse_bytes(text.as_bytes()), Some(bytes), "{text:?}");
         }
         for text in ["-1", "1.5mb", "1tb", "1 mb", "mb1", "18446744073709551616", "17179869184gb"] {

@@ -21,7 +21,7 @@ pub fn get(config: &Config) -> String {
 /// Applies what `CONFIG SET` was given; classes not mentioned stay as they are.
 pub fn set(config: &mut Config, value: &[u8]) -> Result<(), Refusal> {
     let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
-    if words.is_empty() || words.len() % 4 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(4) {
         return Err(Refusal::Text("Wrong number of arguments in buffer limit configuration."));
     }
     for class in words.chunks(4) {
@@ -30,14 +30,18 @@ pub fn set(config: &mut Config, value: &[u8]) -> Result<(), Refusal> {
         if !is_normal && !matches!(name.as_slice(), b"slave" | b"replica" | b"pubsub") {
             return Err(Refusal::Text("Invalid client class specified in buffer limit configuration."));
         }
-        let invalid = Refusal::Text("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
+        let invalid =
+            Refusal::Text("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
         let seconds = parse_i64(class[3]).and_then(|seconds| u64::try_from(seconds).ok());
-        let (Some(hard), Some(soft), Some(seconds)) = (parse_bytes(class[1]), parse_bytes(class[2]), seconds) else {
+        let (Some(hard), Some(soft), Some(seconds)) = (parse_bytes(class[1]), parse_bytes(class[2]), seconds)
+        else {
             return Err(invalid);
         };
         if !is_normal {
             if (hard, soft, seconds) != (0, 0, 0) {
-                return Err(Refusal::Text("this server has no clients of that class yet, their limits can only be 0 0 0"));
+                return Err(Refusal::Text(
+                    "this server has no clients of that class yet, their limits can only be 0 0 0",
+                ));
             }
             continue;
         }
@@ -47,7 +51,8 @@ pub fn set(config: &mut Config, value: &[u8]) -> Result<(), Refusal> {
         let limit = |bytes: u64| if bytes == 0 { BUFFER_BYTES_MAX as usize } else { bytes as usize };
         config.reply_bytes_max = limit(hard);
         config.reply_bytes_pause = limit(soft);
-        config.reply_stall_seconds_max = if seconds == 0 { u64::from(u32::MAX) } else { seconds.min(u64::from(u32::MAX)) };
+        config.reply_stall_seconds_max =
+            if seconds == 0 { u64::from(u32::MAX) } else { seconds.min(u64::from(u32::MAX)) };
     }
     Ok(())
 }

@@ -10,7 +10,10 @@ use crate::config::{Config, output_limit};
 /// The most that any buffer of a client may be allowed to hold, bytes: positions in buffers have 32 bits.
 pub const BUFFER_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-const _: () = assert!(BUFFER_BYTES_MAX + (BULK_BYTES_MAX as u64) < u32::MAX as u64, "one value past the limit still has positions");
+const _: () = assert!(
+    BUFFER_BYTES_MAX + (BULK_BYTES_MAX as u64) < u32::MAX as u64,
+    "one value past the limit still has positions"
+);
 const _: () = assert!(QUERY_BYTES_MAX as u64 <= BUFFER_BYTES_MAX);
 
 const MB: u64 = 1024 * 1024;
@@ -73,11 +76,23 @@ pub enum SetError<'a> {
     Refused(&'a [u8], Refusal),
 }
 
-const fn number(name: &'static str, min: u64, max: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64)) -> Parameter {
+const fn number(
+    name: &'static str,
+    min: u64,
+    max: u64,
+    get: fn(&Config) -> u64,
+    set: fn(&mut Config, u64),
+) -> Parameter {
     Parameter { name, kind: Kind::Number { min, max, get, set } }
 }
 
-const fn bytes(name: &'static str, min: u64, max: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64)) -> Parameter {
+const fn bytes(
+    name: &'static str,
+    min: u64,
+    max: u64,
+    get: fn(&Config) -> u64,
+    set: fn(&mut Config, u64),
+) -> Parameter {
     Parameter { name, kind: Kind::Bytes { min, max, get, set } }
 }
 
@@ -161,8 +176,8 @@ impl Parameter {
 }
 
 /// The parameters whose names match any of `patterns`, in any case, each once.
-pub fn matching<'a>(patterns: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<&'static Parameter> {
-    let is_asked = |name: &str| patterns.clone().any(|pattern| glob_match_nocase(pattern, name.as_bytes()));
+pub fn matching(patterns: &[&[u8]]) -> Vec<&'static Parameter> {
+    let is_asked = |name: &str| patterns.iter().any(|pattern| glob_match_nocase(pattern, name.as_bytes()));
     PARAMETERS.iter().filter(|parameter| is_asked(parameter.name)).collect()
 }
 
@@ -182,7 +197,9 @@ pub fn set_all<'a>(config: &mut Config, pairs: &[(&'a [u8], &'a [u8])]) -> Resul
     }
     let mut changed = config.clone();
     for (parameter, (_, value)) in named.iter().zip(pairs) {
-        parameter.set(&mut changed, value).map_err(|why| SetError::Refused(parameter.name.as_bytes(), why))?;
+        parameter
+            .set(&mut changed, value)
+            .map_err(|why| SetError::Refused(parameter.name.as_bytes(), why))?;
     }
     *config = changed;
     Ok(())
@@ -195,7 +212,7 @@ mod tests {
     fn set(name: &str, value: &str) -> Result<String, String> {
         let mut config = Config::default();
         match set_all(&mut config, &[(name.as_bytes(), value.as_bytes())]) {
-            Ok(()) => Ok(matching([name.as_bytes()].into_iter())[0].get(&config)),
+            Ok(()) => Ok(matching(&[name.as_bytes()])[0].get(&config)),
             Err(SetError::Unknown(_)) => Err("unknown".into()),
             Err(SetError::Refused(_, why)) => Err(why.to_string()),
         }
@@ -205,7 +222,11 @@ mod tests {
     fn every_settable_parameter_takes_back_what_it_shows() {
         let config = Config::default();
         for (i, parameter) in PARAMETERS.iter().enumerate() {
-            assert!(PARAMETERS[..i].iter().all(|other| other.name != parameter.name), "two of {}", parameter.name);
+            assert!(
+                PARAMETERS[..i].iter().all(|other| other.name != parameter.name),
+                "two of {}",
+                parameter.name
+            );
             let mut changed = config.clone();
             match parameter.set(&mut changed, parameter.get(&config).as_bytes()) {
                 Ok(()) => assert_eq!(changed, config, "{}", parameter.name),
@@ -220,7 +241,10 @@ mod tests {
         assert_eq!(set("timeout", "7s"), Err("argument couldn't be parsed into an integer".into()));
         assert_eq!(set("TIMEOUT", "-1"), Err("argument must be between 0 and 2147483647 inclusive".into()));
         assert_eq!(set("proto-max-bulk-len", "2mb"), Ok("2097152".into()));
-        assert_eq!(set("proto-max-bulk-len", "5"), Err("argument must be between 1048576 and 536870912 inclusive".into()));
+        assert_eq!(
+            set("proto-max-bulk-len", "5"),
+            Err("argument must be between 1048576 and 536870912 inclusive".into())
+        );
         assert_eq!(set("proto-max-bulk-len", "x"), Err("argument must be a memory value".into()));
         assert_eq!(set("databases", "16"), Err("can't set immutable config".into()));
         assert_eq!(set("nosuch", "1"), Err("unknown".into()));
@@ -247,7 +271,10 @@ mod tests {
         let wrong_count = "Wrong number of arguments in buffer limit configuration.";
         assert_eq!(set("normal 1 2"), Err(wrong_count.into()));
         assert_eq!(set(""), Err(wrong_count.into()));
-        assert_eq!(set("master 1 2 3"), Err("Invalid client class specified in buffer limit configuration.".into()));
+        assert_eq!(
+            set("master 1 2 3"),
+            Err("Invalid client class specified in buffer limit configuration.".into())
+        );
         assert_eq!(
             set("normal 1mb 2 x"),
             Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into())

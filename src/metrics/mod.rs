@@ -44,6 +44,12 @@ impl Stats {
         Stats { per_command: vec![CommandStats::default(); rows], ..Stats::default() }
     }
 
+    /// Counts an execution of the command in `row` that ended in an error.
+    pub fn count_failure(&mut self, row: u16, text: &str) {
+        self.per_command[usize::from(row)].failed += 1;
+        self.count_error(text);
+    }
+
     /// Counts an error reply; `text` begins with its code.
     pub fn count_error(&mut self, text: &str) {
         self.errors += 1;
@@ -51,7 +57,9 @@ impl Stats {
         let known = self.errors_by_code.iter().position(|(known, _)| known == code);
         match known {
             Some(at) => self.errors_by_code[at].1 += 1,
-            None if self.errors_by_code.len() < ERROR_CODES_MAX => self.errors_by_code.push((code.to_owned(), 1)),
+            None if self.errors_by_code.len() < ERROR_CODES_MAX => {
+                self.errors_by_code.push((code.to_owned(), 1))
+            }
             None => {}
         }
     }
@@ -78,7 +86,8 @@ mod tests {
         for text in ["ERR a", "WRONGTYPE b", "ERR c", "NOPROTO"] {
             stats.count_error(text);
         }
-        let expected = [("ERR", 2), ("WRONGTYPE", 1), ("NOPROTO", 1)].map(|(code, count)| (code.to_owned(), count));
+        let expected =
+            [("ERR", 2), ("WRONGTYPE", 1), ("NOPROTO", 1)].map(|(code, count)| (code.to_owned(), count));
         assert_eq!(stats.errors_by_code, expected);
         for n in 0..1000 {
             stats.count_error(&format!("E{n}"));

@@ -38,7 +38,14 @@ pub(super) struct Connection {
 
 impl Connection {
     pub fn new(socket: OwnedFd, client: ClientRef) -> Connection {
-        Connection { socket, client, receiving: Receiving::Off, is_ended: false, sending: None, is_closing: false }
+        Connection {
+            socket,
+            client,
+            receiving: Receiving::Off,
+            is_ended: false,
+            sending: None,
+            is_closing: false,
+        }
     }
 
     /// The connection's name in the ring.
@@ -95,7 +102,8 @@ pub(super) fn addresses(socket: &OwnedFd, unix_path: Option<&str>) -> (String, S
         let address = address.ok().and_then(|any| SocketAddr::try_from(any).ok());
         address.map_or_else(|| "?:0".to_owned(), |address| address.to_string())
     };
-    let peer = rustix::net::getpeername(socket).map(|peer| peer.unwrap_or_else(|| SocketAddrAny::from(unspecified())));
+    let peer = rustix::net::getpeername(socket)
+        .map(|peer| peer.unwrap_or_else(|| SocketAddrAny::from(unspecified())));
     (text(peer), text(rustix::net::getsockname(socket)))
 }
 

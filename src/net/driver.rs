@@ -27,6 +27,7 @@ use futures_lite::future;
 use crate::base::limits::{INBOX_BATCH, RECV_BUFFER_BYTES, RECV_BUFFERS, RING_COMPLETIONS, RING_ENTRIES};
 use crate::net::clock::now_ms;
 use crate::net::connection::{Connection, Receiving, addresses, token};
+use crate::net::listen;
 use crate::net::mesh::{Mesh, Parcel, Undelivered};
 use crate::shard::{Arrival, ClientRef, Shard};
 use crate::sys::eventfd;
@@ -115,8 +116,10 @@ pub async fn run_shard(
     shared.mesh.publish_ring(number, ring.descriptor());
     ready(Ok(()));
     let shards = usize::from(shared.mesh.shards());
-    let listeners =
-        listeners.into_iter().map(|(socket, is_unix)| Listener { socket, is_unix, is_armed: false }).collect();
+    let listeners = listeners
+        .into_iter()
+        .map(|(socket, is_unix)| Listener { socket, is_unix, is_armed: false })
+        .collect();
     let mut driver = Driver {
         shard,
         number,
@@ -194,7 +197,8 @@ impl Driver {
         };
         self.shared.mesh.sleep_in_ring(self.number);
         let has_parcels = !self.inbox.is_empty();
-        let (want, timeout) = if has_parcels { (0, Duration::ZERO) } else { (self.inline_sends + 1, timeout) };
+        let (want, timeout) =
+            if has_parcels { (0, Duration::ZERO) } else { (self.inline_sends + 1, timeout) };
         self.inline_sends = 0;
         self.ring.enter(want, timeout).expect("the ring accepts what it accepted at start");
         self.shared.mesh.wake_up(self.number);
@@ -235,14 +239,23 @@ impl Driver {
 
     fn handle(&mut self, event: Event, now: i64) {
         match event {
-            Event::Received { token, result, buffer, is_armed } => self.received(token, result, buffer, is_armed, now),
+            Event::Received { token, result, buffer, is_armed } => {
+                self.received(token, result, buffer, is_armed, now)
+            }
             Event::Sent { token, result, buffer } => self.sent(token, result, buffer, now),
             Event::Accepted { listener, result, is_armed } => self.accepted(listener, result, is_armed, now),
             Event::Woken => {}
         }
     }
 
-    fn received(&mut self, token: Token, result: io::Result<usize>, buffer: Option<u16>, is_armed: bool, now: i64) {
+    fn received(
+        &mut self,
+        token: Token,
+        result: io::Result<usize>,
+        buffer: Option<u16>,
+        is_armed: bool,
+        now: i64,
+    ) {
         let connection = self.connections.get_mut(token.index as usize).and_then(Option::as_mut);
         let Some(connection) = connection.filter(|connection| connection.is_named(token)) else {
             if let Some(buffer) = buffer {
@@ -268,7 +281,8 @@ impl Driver {
                 self.shard.end_of_input(client);
             }
             // Out of buffers, or told to stop: `carry_out` begins again if more is wanted.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ECANCELED | libc::EINTR)) => {}
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ECANCELED | libc::EINTR)) => {}
             Err(_) => {
                 connection.is_ended = true;
                 self.shard.disconnected(client);
@@ -326,7 +340,11 @@ impl Driver {
         if shared.mesh.clients() >= self.shard.server().config.clients_max {
             self.shard.server().stats.rejected_connections += 1;
             // One attempt, as Redis does: a client that cannot take it is not owed an explanation.
-            let _ = rustix::net::send(&socket, b"-ERR max number of clients reached\r\n", rustix::net::SendFlags::DONTWAIT);
+            let _ = rustix::net::send(
+                &socket,
+                b"-ERR max number of clients reached\r\n",
+                rustix::net::SendFlags::DONTWAIT,
+            );
             return;
         }
         let id = shared.last_client_id.fetch_add(1, Ordering::Relaxed) + 1;
@@ -340,6 +358,9 @@ impl Driver {
 
     fn adopt(&mut self, socket: OwnedFd, id: u64, is_unix: bool, now: i64) {
         use std::os::fd::AsRawFd;
+        if !is_unix {
+            listen::keep_alive(&socket, self.shard.server().config.keepalive_seconds);
+        }
         let unix_path = self.shared.unix_path.as_deref().filter(|_| is_unix);
         let (address, local_address) = addresses(&socket, unix_path);
         let arrival = Arrival { id, address, local_address, descriptor: socket.as_raw_fd(), is_unix };
@@ -389,7 +410,10 @@ impl Driver {
 
     /// Brings one connection in line with what its client wants.
     fn settle(&mut self, client: ClientRef) {
-        let Some(connection) = self.connections.get_mut(client.index as usize).and_then(Option::as_mut) else { return };
+        let Some(connection) = self.connections.get_mut(client.index as usize).and_then(Option::as_mut)
+        else {
+            return;
+        };
         if connection.client != client {
             return;
         }
@@ -461,7 +485,9 @@ impl Driver {
     fn flush_and_end(&mut self) {
         let deadline = Instant::now() + STOP_FLUSH;
         self.listeners.clear();
-        while self.connections.iter().flatten().any(|connection| connection.sending.is_some()) && Instant::now() < deadline {
+        while self.connections.iter().flatten().any(|connection| connection.sending.is_some())
+            && Instant::now() < deadline
+        {
             if self.ring.enter(1, Duration::from_millis(10)).is_err() {
                 return;
             }

@@ -7,8 +7,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// Connections that may wait to be accepted: as many as the kernel allows (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -17,16 +18,24 @@ const BACKLOG: i32 = 65_535;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Another process listens there.
-    #[error("cannot listen on {0}: the address is in use\n  Another process listens there (see `ss -ltnp`). Stop it, or choose another one with --port or --bind-addr.")]
+    #[error(
+        "cannot listen on {0}: the address is in use\n  Another process listens there (see `ss -ltnp`). Stop it, or choose another one with --port or --bind-addr."
+    )]
     InUse(String),
     /// The port is privileged.
-    #[error("cannot listen on {0}: permission denied\n  Ports below 1024 need CAP_NET_BIND_SERVICE. Choose a higher one with --port.")]
+    #[error(
+        "cannot listen on {0}: permission denied\n  Ports below 1024 need CAP_NET_BIND_SERVICE. Choose a higher one with --port."
+    )]
     Denied(String),
     /// The address is not one of this machine.
-    #[error("cannot listen on {0}: this machine has no such address\n  `ip addr` lists its addresses; --bind-addr 0.0.0.0 means all of them.")]
+    #[error(
+        "cannot listen on {0}: this machine has no such address\n  `ip addr` lists its addresses; --bind-addr 0.0.0.0 means all of them."
+    )]
     NoSuchAddress(String),
     /// The path exists and is no socket.
-    #[error("cannot listen on the Unix socket {0}: a file of another kind is there\n  Remove it, or choose another path with --unix-socket.")]
+    #[error(
+        "cannot listen on the Unix socket {0}: a file of another kind is there\n  Remove it, or choose another path with --unix-socket."
+    )]
     NotASocket(String),
     /// A path longer than the kernel takes.
     #[error("cannot listen on the Unix socket {0}: the path is longer than the 107 bytes the kernel takes")]
@@ -45,24 +54,29 @@ fn named(place: String, error: io::Error) -> ListenError {
     }
 }
 
-/// Listens on a TCP address; port 0 takes a free one. Accepted sockets inherit `TCP_NODELAY` and keepalive.
-pub fn tcp(address: IpAddr, port: u16, keepalive_seconds: u64) -> Result<(OwnedFd, u16), ListenError> {
+/// Listens on a TCP address; port 0 takes a free one. Accepted sockets inherit `TCP_NODELAY`.
+pub fn tcp(address: IpAddr, port: u16) -> Result<(OwnedFd, u16), ListenError> {
     let place = SocketAddr::new(address, port);
     let open = || {
         let socket = Socket::new(Domain::for_address(place), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_tcp_nodelay(true)?;
-        if keepalive_seconds > 0 {
-            let probes = std::time::Duration::from_secs((keepalive_seconds / 3).max(1));
-            let idle = std::time::Duration::from_secs(keepalive_seconds);
-            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(probes).with_retries(3))?;
-        }
         socket.bind(&SockAddr::from(place))?;
         socket.listen(BACKLOG)?;
         let port = socket.local_addr()?.as_socket().map_or(port, |bound| bound.port());
         Ok((OwnedFd::from(socket), port))
     };
     open().map_err(|error| named(place.to_string(), error))
+}
+
+/// Probes a silent peer after so many seconds, as Redis does; 0 never. A socket that takes no such option goes without.
+pub fn keep_alive(socket: &OwnedFd, seconds: u64) {
+    if seconds > 0 {
+        let idle = Duration::from_secs(seconds);
+        let between = Duration::from_secs((seconds / 3).max(1));
+        let probes = TcpKeepalive::new().with_time(idle).with_interval(between).with_retries(3);
+        let _ = SockRef::from(socket).set_tcp_keepalive(&probes);
+    }
 }
 
 /// Listens on a Unix socket. A socket that a stopped server left behind is replaced; one that answers is in use.
@@ -94,10 +108,12 @@ mod tests {
     #[test]
     fn names_what_is_wrong() {
         let localhost = IpAddr::from([127, 0, 0, 1]);
-        let (_kept, port) = tcp(localhost, 0, 300).expect("a free port");
-        assert!(matches!(tcp(localhost, port, 0), Err(ListenError::InUse(place)) if place.ends_with(&port.to_string())));
+        let (_kept, port) = tcp(localhost, 0).expect("a free port");
+        assert!(
+            matches!(tcp(localhost, port), Err(ListenError::InUse(place)) if place.ends_with(&port.to_string()))
+        );
         let foreign = IpAddr::from([192, 0, 2, 1]);
-        assert!(matches!(tcp(foreign, 0, 0), Err(ListenError::NoSuchAddress(_))));
+        assert!(matches!(tcp(foreign, 0), Err(ListenError::NoSuchAddress(_))));
     }
 
     #[test]

@@ -63,7 +63,15 @@ impl fmt::Display for Check {
 
 /// Looks at everything the server needs. Raises soft limits where it may.
 pub fn checks(shards: u16, clients_max: usize) -> Vec<Check> {
-    vec![kernel(), memlock(), io_uring(), descriptors(shards, clients_max), processors(shards), somaxconn(), huge_pages()]
+    vec![
+        kernel(),
+        memlock(),
+        io_uring(),
+        descriptors(shards, clients_max),
+        processors(shards),
+        somaxconn(),
+        huge_pages(),
+    ]
 }
 
 fn check(name: &'static str, verdict: Verdict, found: impl Into<String>, remedy: impl Into<String>) -> Check {
@@ -125,7 +133,9 @@ fn exchange() -> io::Result<()> {
     ring.enter(1, Duration::from_secs(2))?;
     ring.take_completions();
     let received = match ring.next_event() {
-        Some(Event::Received { result, buffer: Some(buffer), .. }) => result.map(|n| ring.received(buffer, n) == b"probe"),
+        Some(Event::Received { result, buffer: Some(buffer), .. }) => {
+            result.map(|n| ring.received(buffer, n) == b"probe")
+        }
         Some(Event::Received { result: Err(error), .. }) => Err(error),
         _ => Ok(false),
     };
@@ -141,7 +151,8 @@ fn disabled_setting() -> Option<u32> {
 }
 
 fn has_seccomp_filter() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.lines().any(|line| line == "Seccomp:\t2"))
+    fs::read_to_string("/proc/self/status")
+        .is_ok_and(|status| status.lines().any(|line| line == "Seccomp:\t2"))
 }
 
 /// Why io_uring was refused, and what to do, from the error and what the system says about itself.
@@ -202,7 +213,12 @@ fn processors(shards: u16) -> Check {
     if usize::from(shards) <= usable {
         return check("CPUs", Verdict::Ok, found, "");
     }
-    check("CPUs", Verdict::Warning, found, "Several shards share a CPU: that works, but adds switches and latency.")
+    check(
+        "CPUs",
+        Verdict::Warning,
+        found,
+        "Several shards share a CPU: that works, but adds switches and latency.",
+    )
 }
 
 fn somaxconn() -> Check {

@@ -52,12 +52,16 @@ pub enum ProtocolError {
 pub struct Parser {
     /// First byte not yet parsed.
     position: usize,
+    /// Where the current multibulk command begins; of no meaning between commands.
+    start: usize,
     /// Arguments of the current multibulk command still to come; zero between commands.
     missing: usize,
     /// Length of the argument whose header is parsed and whose bytes are not.
     bulk: Option<usize>,
     /// Words of the current command found in earlier calls.
     partial: Vec<Span>,
+    /// Lines of the buffer with quotes, as they came: where each begins, and its bytes.
+    unescaped: Vec<(usize, Vec<u8>)>,
 }
 
 impl Parser {
@@ -66,9 +70,9 @@ impl Parser {
         self.position
     }
 
-    /// First byte that must stay in the buffer: the beginning of the first word of a command that is not complete.
+    /// First byte that must stay in the buffer: the beginning of the command that is not complete.
     pub fn kept_from(&self) -> usize {
-        self.partial.first().map_or(self.position, |span| span.start as usize)
+        if self.missing > 0 { self.start } else { self.position }
     }
 
     /// Goes back to `position`, the beginning of a command.
@@ -76,9 +80,21 @@ impl Parser {
         *self = Parser { position, ..Parser::default() };
     }
 
-    /// Tells the parser that the caller dropped the first `dropped` bytes of the buffer.
+    /// Goes back to `position`, the beginning of a command that was returned and shall be returned again. Words that were
+    /// unescaped from there on are put back as they came.
+    pub fn unread(&mut self, buffer: &mut [u8], position: usize) {
+        let kept = self.unescaped.partition_point(|(start, _)| *start < position);
+        for (start, line) in self.unescaped.drain(kept..) {
+            buffer[start..start + line.len()].copy_from_slice(&line);
+        }
+        *self = Parser { position, unescaped: std::mem::take(&mut self.unescaped), ..Parser::default() };
+    }
+
+    /// Tells the parser that the caller dropped the first `dropped` bytes of the buffer. Nothing before can be unread then.
     pub fn rebase(&mut self, dropped: usize) {
+        self.unescaped.clear();
         self.position -= dropped;
+        self.start = self.start.saturating_sub(dropped);
         for span in &mut self.partial {
             *span = span.shifted_down(dropped);
         }
@@ -99,12 +115,16 @@ impl Parser {
                 None => return Ok(Step::Incomplete { at_least: 1 }),
                 Some(b'*') => {
                     let Some((line, next)) = line(buffer, self.position + 1) else {
-                        return incomplete_line(buffer.len() - self.position, ProtocolError::CountLineTooLong);
+                        return incomplete_line(
+                            buffer.len() - self.position,
+                            ProtocolError::CountLineTooLong,
+                        );
                     };
                     let count = small_number(line).ok_or(ProtocolError::BadCount)?;
                     if count > ARGS_MAX {
                         return Err(ProtocolError::BadCount);
                     }
+                    self.start = self.position;
                     self.position = next;
                     if count <= 0 {
                         return Ok(Step::Command);
@@ -176,6 +196,9 @@ impl Parser {
         let start = self.position;
         let end = if newline > 0 && rest[newline - 1] == b'\r' { newline - 1 } else { newline };
         self.position += newline + 1;
+        if memchr::memchr2(b'"', b'\'', &rest[..end]).is_some() {
+            self.unescaped.push((start, rest[..end].to_vec()));
+        }
         split_words(&mut rest[..end], start, spans)?;
         Ok(Step::Command)
     }
@@ -218,7 +241,7 @@ fn small_number(digits: &[u8]) -> Option<i64> {
 /// Splits an inline line as Redis's `sdssplitargs` does, unescaping quoted words in place; `at` is the line's position.
 fn split_words(line: &mut [u8], at: usize, spans: &mut Vec<Span>) -> Result<(), ProtocolError> {
     let is_space = |b: u8| matches!(b, b' ' | b'\n' | b'\r' | b'\t' | 0x0b | 0x0c | 0);
-    let (mut read, mut write) = (0, 0);
+    let mut read = 0;
     loop {
         while read < line.len() && is_space(line[read]) {
             read += 1;
@@ -226,8 +249,9 @@ fn split_words(line: &mut [u8], at: usize, spans: &mut Vec<Span>) -> Result<(), 
         if read == line.len() {
             return Ok(());
         }
-        // Unescaping never lengthens a word, so `write` cannot pass `read`.
-        let start = write;
+        // A word stays where it begins. Unescaping never lengthens it, so `write` cannot pass `read`.
+        let start = read;
+        let mut write = start;
         let mut quote = None;
         loop {
             let Some(&byte) = line.get(read) else {
@@ -346,9 +370,55 @@ mod tests {
     #[test]
     fn reads_inline_commands_with_quotes() {
         assert_eq!(words("PING\r\n"), ["PING"]);
-        assert_eq!(words("  set  k \"a b\\n\\x41\\\"\" 'it\\'s' \"\"\n"), ["set", "k", "a b\nA\"", "it's", ""]);
+        assert_eq!(
+            words("  set  k \"a b\\n\\x41\\\"\" 'it\\'s' \"\"\n"),
+            ["set", "k", "a b\nA\"", "it's", ""]
+        );
         assert_eq!(words("\r\n"), [] as [&str; 0]);
         assert_eq!(words("a\"b\" c\n"), ["ab", "c"]);
+    }
+
+    #[test]
+    fn commands_that_are_unread_are_read_again() {
+        let mut buffer = b"set a 'b \\' c'\r\nset \"\\x41\"  \"b\"\r\n*1\r\n$1\r\nx\r\n get  d\r\n".to_vec();
+        let (mut parser, mut starts, mut commands) = (Parser::default(), Vec::new(), Vec::new());
+        let mut next = |parser: &mut Parser, buffer: &mut [u8]| {
+            let mut spans = Vec::new();
+            assert_eq!(parser.step(buffer, BULK_BYTES_MAX, &mut spans), Ok(Step::Command));
+            Args::new(buffer, &spans).iter_from(0).map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        for _ in 0..4 {
+            starts.push(parser.position());
+            commands.push(next(&mut parser, &mut buffer));
+        }
+        assert_eq!(commands[1], [&b"set"[..], b"A", b"b"]);
+        for from in (0..4).rev() {
+            parser.unread(&mut buffer, starts[from]);
+            for command in &commands[from..] {
+                assert_eq!(&next(&mut parser, &mut buffer), command);
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_that_came_in_parts_can_be_unread() {
+        let mut buffer = b"PING\r\n*2\r\n$3\r\nGET\r\n$1\r\n".to_vec();
+        let (mut parser, mut spans) = (Parser::default(), Vec::new());
+        assert_eq!(parser.step(&mut buffer, BULK_BYTES_MAX, &mut spans), Ok(Step::Command));
+        assert_eq!(
+            parser.step(&mut buffer, BULK_BYTES_MAX, &mut spans),
+            Ok(Step::Incomplete { at_least: 3 })
+        );
+        let start = parser.kept_from();
+        buffer.drain(..start);
+        parser.rebase(start);
+        buffer.extend_from_slice(b"k\r\n");
+        for _ in 0..2 {
+            let (start, mut spans) = (parser.kept_from(), Vec::new());
+            assert_eq!(parser.step(&mut buffer, BULK_BYTES_MAX, &mut spans), Ok(Step::Command));
+            assert_eq!(Args::new(&buffer, &spans).iter_from(0).collect::<Vec<_>>(), [b"GET", &b"k"[..]]);
+            parser.unread(&mut buffer, start);
+        }
     }
 
     #[test]
@@ -364,7 +434,10 @@ mod tests {
         assert_eq!(error(&[b'a'; INLINE_BYTES_MAX + 1]), "Protocol error: too big inline request");
         let long = |first: u8| [&[first][..], &[b'1'; INLINE_BYTES_MAX + 1]].concat();
         assert_eq!(error(&long(b'*')), "Protocol error: too big mbulk count string");
-        assert_eq!(error(&[b"*1\r\n", &long(b'$')[..]].concat()), "Protocol error: too big bulk count string");
+        assert_eq!(
+            error(&[b"*1\r\n", &long(b'$')[..]].concat()),
+            "Protocol error: too big bulk count string"
+        );
     }
 
     #[test]

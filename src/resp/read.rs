@@ -9,7 +9,11 @@ pub fn reply_len(bytes: &[u8]) -> Option<usize> {
     let nested = match bytes[0] {
         b'$' | b'=' => {
             let length = parse_i64(line)?;
-            return if length < 0 { Some(at) } else { Some(at + length as usize + 2).filter(|&end| end <= bytes.len()) };
+            return if length < 0 {
+                Some(at)
+            } else {
+                Some(at + length as usize + 2).filter(|&end| end <= bytes.len())
+            };
         }
         b'*' | b'~' | b'>' => parse_i64(line)?.max(0),
         b'%' => 2 * parse_i64(line)?,
@@ -56,9 +60,14 @@ mod tests {
 
     #[test]
     fn measures_replies_with_all_they_hold() {
-        for reply in
-            ["+OK\r\n", "$-1\r\n", "$3\r\na\r\n\r\n", "*2\r\n:1\r\n*1\r\n$0\r\n\r\n", "%1\r\n+a\r\n_\r\n", "*-1\r\n"]
-        {
+        for reply in [
+            "+OK\r\n",
+            "$-1\r\n",
+            "$3\r\na\r\n\r\n",
+            "*2\r\n:1\r\n*1\r\n$0\r\n\r\n",
+            "%1\r\n+a\r\n_\r\n",
+            "*-1\r\n",
+        ] {
             let whole = reply_len(reply.as_bytes());
             assert_eq!(whole, Some(reply.len()), "{reply:?}");
             for cut in 0..reply.len() {

@@ -13,6 +13,16 @@ pub enum Protocol {
     Resp3,
 }
 
+impl Protocol {
+    /// The number by which `HELLO` and `CLIENT LIST` call it.
+    pub fn number(self) -> i64 {
+        match self {
+            Protocol::Resp2 => 2,
+            Protocol::Resp3 => 3,
+        }
+    }
+}
+
 /// Appends replies to a buffer.
 #[derive(Debug)]
 pub struct Writer<'a> {
@@ -209,7 +219,8 @@ mod tests {
             w.set(2);
             w.boolean(true);
         };
-        let same = "+OK\r\n+PONG\r\n-ERR a  b\r\n:-1\r\n:7\r\n$3\r\nabc\r\n$12\r\nxxxxxxxxxxxx\r\n$3\r\n100\r\n";
+        let same =
+            "+OK\r\n+PONG\r\n-ERR a  b\r\n:-1\r\n:7\r\n$3\r\nabc\r\n$12\r\nxxxxxxxxxxxx\r\n$3\r\n100\r\n";
         assert_eq!(
             written(Protocol::Resp2, everything),
             format!("{same}$2\r\nhi\r\n$-1\r\n*-1\r\n*0\r\n*2\r\n*2\r\n:1\r\n")

@@ -1,5 +1,5 @@
-//! The one place that runs a command: run → turn a refusal into its text → count. Also the prefetch over a batch, and the calls
-//! that other shards send. Never parses and never decides where a command belongs.
+//! The one place that runs a command: run → turn a refusal into its text and count it. Also the prefetch over a batch, and the
+//! calls that other shards send. Never parses and never decides where a command belongs.
 //!
 //! # Prefetch
 //!
@@ -56,25 +56,34 @@ impl Core {
 
 /// Runs one command and appends its reply, which is an error if it refused.
 #[inline]
-pub(super) fn run(core: &mut Core, call: &Call, args: &Args<'_>, out: &mut Vec<u8>, caller: Caller, now_ms: i64) {
+pub(super) fn run(
+    core: &mut Core,
+    call: &Call,
+    args: &Args<'_>,
+    out: &mut Vec<u8>,
+    caller: Caller,
+    now_ms: i64,
+) {
     let before = out.len();
     let run = core.table.row(call.row).run;
     let mut cx = core.cx(call, out, caller, now_ms);
     let outcome = run(&mut cx, args);
-    let stats = &mut core.server.stats;
-    stats.commands += 1;
-    stats.per_command[usize::from(call.row)].calls += 1;
     if let Err(error) = outcome {
-        stats.per_command[usize::from(call.row)].failed += 1;
-        stats.errors += 1;
+        let text = error.to_string();
+        // A command that every shard runs fails on all of them; it is one command with one reply.
+        if caller.session.is_some() || !matches!(core.table.row(call.row).spread, Spread::Shards(_)) {
+            core.server.stats.count_failure(call.row, &text);
+        }
         out.truncate(before);
-        Writer::new(out, call.protocol).error(&error.to_string());
+        Writer::new(out, call.protocol).error(&text);
     }
 }
 
 /// Reads one key of a gathering command.
 pub(super) fn read_part(core: &mut Core, call: &Call, args: &Args<'_>, word: usize, now_ms: i64) -> Part {
-    let Spread::Gather(gather) = core.table.row(call.row).spread else { unreachable!("only gathering commands read parts") };
+    let Spread::Gather(gather) = core.table.row(call.row).spread else {
+        unreachable!("only gathering commands read parts")
+    };
     let mut no_reply = Vec::new();
     (gather.read)(&mut core.cx(call, &mut no_reply, Caller::default(), now_ms), args, word)
 }
@@ -87,7 +96,12 @@ pub(super) fn apply(core: &mut Core, call: &Call, write: &gather::Write, now_ms:
 
 /// Where a call's first key is, if it is one to prefetch.
 #[inline]
-fn located<'a>(core: &Core, buffer: &'a [u8], spans: &'a [crate::base::args::Span], call: &Call) -> Option<Key<'a>> {
+fn located<'a>(
+    core: &Core,
+    buffer: &'a [u8],
+    spans: &'a [crate::base::args::Span],
+    call: &Call,
+) -> Option<Key<'a>> {
     let Keys::At { first, .. } = core.table.row(call.row).keys else { return None };
     let slot = Slot::new(call.slot)?;
     Some(Key { bytes: words_of(buffer, spans, call).get(usize::from(first)), slot, hash: call.hash })

@@ -7,6 +7,7 @@
 use crate::base::args::OwnedArgs;
 use crate::commands::gather::{Decision, Gather, Part, Write};
 use crate::commands::merge::{Merge, Parts};
+use crate::metrics::Stats;
 use crate::resp::read::is_error;
 use crate::resp::write::{Protocol, Writer};
 use crate::shard::client::{Client, Closing};
@@ -39,6 +40,8 @@ pub(super) struct Merged {
     pub targets: Vec<u16>,
     /// As `Parts::order`.
     pub order: Vec<u16>,
+    /// As `Parts::seed`.
+    pub seed: u64,
 }
 
 /// A gathering command over several shards.
@@ -105,7 +108,8 @@ fn send_packed(shard: &mut Shard, client: ClientRef) -> usize {
     let mut sent = 0;
     for target in 0..shard.packing.len() {
         if let Some(mut calls) = shard.packing[target].take() {
-            (calls.home, calls.target, calls.client, calls.client_id) = (home, target as u16, Some(client), client_id);
+            (calls.home, calls.target, calls.client, calls.client_id) =
+                (home, target as u16, Some(client), client_id);
             shard.outbox.push_back((target as u16, Message::Calls(calls)));
             shard.core.server.stats.mesh_messages += 1;
             sent += 1;
@@ -134,7 +138,9 @@ fn advance(shard: &mut Shard, client: ClientRef, now_ms: i64) {
     if let Some(gathering) = &mut flight.gathering
         && gathering.reply.is_none()
     {
-        let writes = decide(gathering, &mut flight.arrived, now_ms);
+        let bulk_bytes_max = shard.core.server.config.bulk_bytes_max;
+        let decision = Decision { db: gathering.call.db, now_ms, bulk_bytes_max };
+        let writes = decide(gathering, &mut flight.arrived, decision, &mut shard.core.server.stats);
         if flight.pieces.is_empty() {
             // The object can carry the second hop.
             while let Some(calls) = flight.arrived.pop() {
@@ -178,13 +184,19 @@ pub(super) fn packed<'a>(
 }
 
 /// Puts the parts in order and makes the decision.
-fn decide(gathering: &mut Gathering, arrived: &mut [Box<Calls>], now_ms: i64) -> Vec<Write> {
+fn decide(
+    gathering: &mut Gathering,
+    arrived: &mut [Box<Calls>],
+    decision: Decision,
+    stats: &mut Stats,
+) -> Vec<Write> {
     let mut parts = Vec::with_capacity(gathering.keys.len());
     for (owner, local) in &mut gathering.keys {
         parts.push(match local.take() {
             Some(part) => part,
             None => {
-                let calls = arrived.iter_mut().find(|calls| calls.target == *owner).expect("the owner has answered");
+                let calls =
+                    arrived.iter_mut().find(|calls| calls.target == *owner).expect("the owner has answered");
                 // In the order of the key words: every call of stage `Read` in this flight is this command's.
                 calls.parts.remove(0)
             }
@@ -192,12 +204,14 @@ fn decide(gathering: &mut Gathering, arrived: &mut [Box<Calls>], now_ms: i64) ->
     }
     let mut reply = Vec::new();
     let mut writer = Writer::new(&mut reply, gathering.call.protocol);
-    let decision = Decision { db: gathering.call.db, now_ms };
-    let writes = (gathering.gather.decide)(decision, &gathering.args.args(), parts, &mut writer).unwrap_or_else(|error| {
-        writer.truncate(0);
-        writer.error(&error.to_string());
-        Vec::new()
-    });
+    let writes = (gathering.gather.decide)(decision, &gathering.args.args(), parts, &mut writer)
+        .unwrap_or_else(|error| {
+            writer.truncate(0);
+            let text = error.to_string();
+            stats.count_failure(gathering.call.row, &text);
+            writer.error(&text);
+            Vec::new()
+        });
     gathering.reply = Some(reply);
     writes
 }
@@ -275,14 +289,15 @@ fn next_reply(arrived: &mut [Option<Box<Calls>>], target: u16) -> &[u8] {
 /// Merges one command's parts. The first error among them is the whole reply.
 pub(super) fn write_merged(merged: &Merged, arrived: &mut [Option<Box<Calls>>], out: &mut Vec<u8>) {
     // A part's place is its target's next reply; taken one by one, since each advances its own object.
-    let remote: Vec<Vec<u8>> = merged.targets.iter().map(|&target| next_reply(arrived, target).to_vec()).collect();
+    let remote: Vec<Vec<u8>> =
+        merged.targets.iter().map(|&target| next_reply(arrived, target).to_vec()).collect();
     let replies: Vec<&[u8]> =
         merged.local.iter().map(Vec::as_slice).chain(remote.iter().map(Vec::as_slice)).collect();
     let mut writer = Writer::new(out, merged.protocol);
     match replies.iter().find(|reply| is_error(reply)) {
         Some(error) => writer.raw(error),
         None => (merged.merge)(
-            &Parts { args: merged.args.args(), replies: &replies, order: &merged.order },
+            &Parts { args: merged.args.args(), replies: &replies, order: &merged.order, seed: merged.seed },
             &mut writer,
         ),
     }

@@ -113,7 +113,8 @@ impl Shard {
     ) -> Shard {
         assert!(shard < shards);
         let table = Table::new();
-        let stats = Stats { per_command: vec![CommandStats::default(); table.rows().len()], ..Stats::default() };
+        let stats =
+            Stats { per_command: vec![CommandStats::default(); table.rows().len()], ..Stats::default() };
         let server = Server {
             shard,
             shards,
@@ -159,7 +160,10 @@ impl Shard {
         self.core.server.stats.connections += 1;
         let Arrival { id, address, local_address, descriptor, is_unix } = arrival;
         let times = Session { connected_ms: now_ms, active_ms: now_ms, ..Session::default() };
-        self.core.server.sessions.insert(index, Session { id, address, local_address, descriptor, is_unix, ..times });
+        self.core
+            .server
+            .sessions
+            .insert(index, Session { id, address, local_address, descriptor, is_unix, ..times });
         if self.core.server.config.idle_seconds_max > 0 {
             self.tick_within(now_ms, 1000);
         }
@@ -193,6 +197,7 @@ impl Shard {
         if let Some(session) = self.core.server.sessions.get_mut(client.index) {
             session.bytes_out += bytes as u64;
         }
+        self.note_buffers(client);
         if resumes {
             self.resume(client, now_ms);
         }
@@ -276,12 +281,15 @@ impl Shard {
 
     /// What the driver must do for a client.
     pub fn wants(&self, client: ClientRef) -> Wants {
-        let Some(c) = self.client(client) else { return Wants { send: false, stop_reading: true, close: false } };
+        let Some(c) = self.client(client) else {
+            return Wants { send: false, stop_reading: true, close: false };
+        };
         let drained = c.out.is_empty() && c.unsent == 0;
         let answered = drained && c.flight.is_none() && (c.query.is_empty() || !c.held.any());
         Wants {
             send: !c.out.is_empty() && c.closing != Closing::Now,
-            stop_reading: c.closing != Closing::Open || (c.held.any() && c.query.len() > HELD_QUERY_BYTES_MAX),
+            stop_reading: c.closing != Closing::Open
+                || (c.held.any() && c.query.len() > HELD_QUERY_BYTES_MAX),
             close: match c.closing {
                 Closing::Open => false,
                 Closing::AfterReplies => answered,
@@ -300,11 +308,6 @@ impl Shard {
             }
             None => empty,
         }
-    }
-
-    /// Whether a client has asked for the process to end (`SHUTDOWN`).
-    pub fn wants_shutdown(&self) -> bool {
-        self.wants_shutdown
     }
 
     /// The next message for another shard.
@@ -353,7 +356,19 @@ impl Shard {
     /// Runs what a client sent while it could not be served.
     fn resume(&mut self, client: ClientRef, now_ms: i64) {
         route::resume(self, client, now_ms);
+        self.note_buffers(client);
         self.touch(client.index);
+    }
+
+    /// Tells a client's session, which commands can see, how full its buffers are.
+    fn note_buffers(&mut self, client: ClientRef) {
+        let Some((query_bytes, reply_bytes)) = self.client(client).map(|c| (c.query.len(), c.reply_bytes()))
+        else {
+            return;
+        };
+        if let Some(session) = self.core.server.sessions.get_mut(client.index) {
+            (session.query_bytes, session.reply_bytes) = (query_bytes, reply_bytes);
+        }
     }
 
     /// Does what the commands that just ran asked of the shard.
@@ -390,13 +405,16 @@ impl Shard {
     }
 
     fn disconnect_idle_and_stalled(&mut self, now_ms: i64) {
-        let (idle_max, stall_max) =
-            (self.core.server.config.idle_seconds_max as i64, self.core.server.config.reply_stall_seconds_max as i64);
+        let (idle_max, stall_max) = (
+            self.core.server.config.idle_seconds_max as i64,
+            self.core.server.config.reply_stall_seconds_max as i64,
+        );
         for index in 0..self.clients.len() {
             let Some(client) = &mut self.clients[index] else { continue };
             let Some(session) = self.core.server.sessions.get(index as u32) else { continue };
             let is_stalled = client.held.output && now_ms - client.progress_ms > stall_max * 1000;
-            let is_idle = idle_max > 0 && now_ms - session.active_ms > idle_max * 1000 && client.flight.is_none();
+            let is_idle =
+                idle_max > 0 && now_ms - session.active_ms > idle_max * 1000 && client.flight.is_none();
             if is_stalled || is_idle {
                 if is_stalled {
                     self.core.server.stats.output_limit_disconnects += 1;

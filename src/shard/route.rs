@@ -3,9 +3,9 @@
 
 use crate::base::args::{Args, OwnedArgs, Span};
 use crate::base::limits::{FLIGHT_CALLS_MAX, PREFETCH_BATCH};
-use crate::base::number::parse_u64;
 use crate::base::slot::{Slot, key_slot};
 use crate::commands::cx::Caller;
+use crate::commands::error::CommandError;
 use crate::commands::gather::Gather;
 use crate::commands::merge::Merge;
 use crate::commands::session::ReplyMode;
@@ -18,7 +18,7 @@ use crate::shard::flight::{self, Flight, Gathering, Merged, Piece, packed};
 use crate::shard::mesh::{Call, Calls, Stage, words_of};
 use crate::shard::{ClientRef, Shard};
 use crate::store::keyspace::Key;
-use crate::store::scan::cursor_slot;
+use crate::store::scan::{cursor_slot, parse_cursor};
 
 /// Row index of a call that was refused before it had one.
 const REFUSED: u16 = u16::MAX;
@@ -104,10 +104,7 @@ fn keep(shard: &mut Shard, client: ClientRef, rest: &[u8], stop: Stop) {
             shard.refuse(client, &format!("ERR {error}"));
         }
     }
-    let (query_bytes, reply_bytes) = shard.client(client).map_or((0, 0), |c| (c.query.len(), c.reply_bytes()));
-    if let Some(session) = shard.core.server.sessions.get_mut(client.index) {
-        (session.query_bytes, session.reply_bytes) = (query_bytes, reply_bytes);
-    }
+    shard.note_buffers(client);
 }
 
 fn check_query_limit(shard: &mut Shard, client: ClientRef) {
@@ -142,13 +139,13 @@ fn process(shard: &mut Shard, client: ClientRef, buffer: &mut [u8], now_ms: i64)
         match ran {
             Err((done, stop)) => {
                 // What was parsed and not run is parsed again when its time comes.
-                c.parser.rewind(batch.ends[done]);
+                c.parser.unread(buffer, batch.ends[done]);
                 break (batch.ends[done], stop);
             }
             Ok(()) => match parsed {
                 Ok(None) => {}
                 Ok(Some(missing)) => break (c.parser.kept_from(), Stop::Incomplete(missing)),
-                Err(error) => break (c.parser.position(), Stop::Malformed(error)),
+                Err(error) => break (c.parser.kept_from(), Stop::Malformed(error)),
             },
         }
     };
@@ -162,12 +159,17 @@ fn process(shard: &mut Shard, client: ClientRef, buffer: &mut [u8], now_ms: i64)
 }
 
 /// Parses up to a batch of commands. `Ok(Some(n))`: the input ended, and `n` bytes are missing at least.
-fn parse(core: &Core, c: &mut Client, batch: &mut Batch, buffer: &mut [u8]) -> Result<Option<usize>, ProtocolError> {
+fn parse(
+    core: &Core,
+    c: &mut Client,
+    batch: &mut Batch,
+    buffer: &mut [u8],
+) -> Result<Option<usize>, ProtocolError> {
     batch.spans.clear();
     batch.calls.clear();
     batch.ends.clear();
     // ends[n] is where call n begins, ends[n + 1] where it ends.
-    batch.ends.push(c.parser.position());
+    batch.ends.push(c.parser.kept_from());
     while batch.calls.len() < PREFETCH_BATCH {
         let first = batch.spans.len();
         match c.parser.step(buffer, core.server.config.bulk_bytes_max, &mut batch.spans)? {
@@ -242,8 +244,10 @@ fn run_batch(
             return Err((n, Stop::Held));
         }
         router.run(*call, &args);
-        let is_closing = router.core.server.sessions.get(client.index).is_none_or(|session| session.is_closing);
-        let waiting = router.out.len() + c.unsent + router.flight.as_ref().map_or(0, |flight| flight.local.len());
+        let is_closing =
+            router.core.server.sessions.get(client.index).is_none_or(|session| session.is_closing);
+        let waiting =
+            router.out.len() + c.unsent + router.flight.as_ref().map_or(0, |flight| flight.local.len());
         if is_closing {
             return Err((n + 1, Stop::Closing));
         }
@@ -294,10 +298,14 @@ impl Router<'_> {
             self.refuse(&call, args, is_wanted);
         } else {
             session.last_command = Some(call.row);
+            // Counted here, where a command is one, not where its parts run.
+            server.stats.commands += 1;
+            server.stats.per_command[usize::from(call.row)].calls += 1;
             self.dispatch(call, args, is_wanted);
         }
         if mode == ReplyMode::SkipNext {
-            let session = self.core.server.sessions.get_mut(self.client.index).expect("a client has a session");
+            let session =
+                self.core.server.sessions.get_mut(self.client.index).expect("a client has a session");
             if session.reply_mode == ReplyMode::Skip {
                 session.reply_mode = ReplyMode::On;
             }
@@ -352,9 +360,13 @@ impl Router<'_> {
 
     fn refuse(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
         let Err(error) = self.core.table.resolve(args) else { unreachable!("the call was refused before") };
+        let text = error.to_string();
         let stats = &mut self.core.server.stats;
-        stats.errors += 1;
-        if let Some(row) = self.core.table.find(args.get(0)) {
+        stats.count_error(&text);
+        // A name that is no command, or no subcommand, belongs to no row.
+        if let CommandError::Arity(name) = &error
+            && let Some(row) = self.core.table.find(name.as_bytes())
+        {
             stats.per_command[usize::from(row)].rejected += 1;
         }
         if is_wanted {
@@ -362,7 +374,7 @@ impl Router<'_> {
                 Some(flight) => &mut flight.local,
                 None => &mut *self.out,
             };
-            Writer::new(out, call.protocol).error(&error.to_string());
+            Writer::new(out, call.protocol).error(&text);
         }
     }
 
@@ -455,7 +467,8 @@ impl Router<'_> {
         order: Vec<u16>,
     ) {
         let args = OwnedArgs::new(args.iter_from(0));
-        let merged = Merged { args, merge, protocol: call.protocol, is_wanted, local, targets, order };
+        let seed = self.core.server.rng.next_u64();
+        let merged = Merged { args, merge, protocol: call.protocol, is_wanted, local, targets, order, seed };
         if merged.targets.is_empty() {
             let out = match self.flight {
                 Some(flight) => &mut flight.local,
@@ -472,7 +485,14 @@ impl Router<'_> {
     }
 
     /// Reads all keys; the decision follows when the flight has come back.
-    fn gather(&mut self, row: &Command, call: Call, args: &Args<'_>, gather: &'static Gather, is_wanted: bool) {
+    fn gather(
+        &mut self,
+        row: &Command,
+        call: Call,
+        args: &Args<'_>,
+        gather: &'static Gather,
+        is_wanted: bool,
+    ) {
         let here = self.core.server.shard;
         let mut keys = Vec::new();
         for word in row.keys.indices(args.len()) {
@@ -489,7 +509,8 @@ impl Router<'_> {
             };
             keys.push((owner, part));
         }
-        let gathering = Gathering { call, args: OwnedArgs::new(args.iter_from(0)), gather, is_wanted, keys, reply: None };
+        let gathering =
+            Gathering { call, args: OwnedArgs::new(args.iter_from(0)), gather, is_wanted, keys, reply: None };
         self.flight().gathering = Some(Box::new(gathering));
     }
 
@@ -516,5 +537,5 @@ fn reply_turned_on(core: &Core, client: ClientRef) -> bool {
 
 /// The slot that a `SCAN` cursor has reached; nothing for a word that is no cursor, which the command refuses.
 fn args_cursor(args: &Args<'_>) -> Option<Slot> {
-    cursor_slot(parse_u64(args.get(1))?)
+    cursor_slot(parse_cursor(args.get(1))?)
 }

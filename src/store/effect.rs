@@ -48,7 +48,9 @@ impl Effect<'_> {
                 OwnedEffect::SetRange { key: key.to_vec(), offset, bytes: bytes.to_vec() }
             }
             Effect::Delete { key } => OwnedEffect::Delete { key: key.to_vec() },
-            Effect::ExpireAt { key, expire_at_ms } => OwnedEffect::ExpireAt { key: key.to_vec(), expire_at_ms },
+            Effect::ExpireAt { key, expire_at_ms } => {
+                OwnedEffect::ExpireAt { key: key.to_vec(), expire_at_ms }
+            }
             Effect::Flush => OwnedEffect::Flush,
             Effect::Swap { with } => OwnedEffect::Swap { with },
         }

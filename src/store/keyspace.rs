@@ -34,6 +34,17 @@ impl<'a> Key<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType;
 
+/// Why a number was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddError {
+    /// The key holds a value of another type.
+    WrongType,
+    /// The string is no 64-bit number.
+    NotInteger,
+    /// The sum would not fit 64 bits.
+    Overflow,
+}
+
 /// Counters that only the keyspace can keep.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeyspaceCounts {
@@ -55,12 +66,6 @@ struct Db {
     volatile: usize,
     /// Bytes of the entries; the tables' own bytes are summed when asked for.
     entry_bytes: usize,
-}
-
-/// What a value and its expiry should become.
-enum Expiry {
-    Set(Option<i64>),
-    Keep,
 }
 
 /// The databases of one shard, over a contiguous range of slots.
@@ -109,11 +114,11 @@ impl Keyspace {
 
     // Prefetching -------------------------------------------------------------------------------------------------
 
-    /// First pass over a batch: fetch the heads of the tables.
+    /// First pass over a batch: fetch the cells where the searches begin.
     #[inline]
     pub fn prefetch_table(&self, db: u16, key: &Key<'_>) {
         if let Some(table) = self.table(db, key.slot) {
-            table.prefetch_head();
+            table.prefetch_cells(key.hash);
         }
     }
 
@@ -130,32 +135,35 @@ impl Keyspace {
     /// The live entry of a key, with its access clock set to `clock` (`None` leaves it: `NO-TOUCH`, `OBJECT`). Counts hits and misses.
     #[inline]
     pub fn read(&mut self, db: u16, key: &Key<'_>, now_ms: i64, clock: Option<u32>) -> Option<&Entry> {
-        // Looked up twice only when expired: a borrow returned from the first lookup would forbid the removal.
-        if self.remove_if_expired(db, key, now_ms) {
+        let Some(bucket) = self.locate_live(db, key, now_ms) else {
             self.counts.misses += 1;
             return None;
+        };
+        self.counts.hits += 1;
+        let entry = self.entry_mut(db, key, bucket);
+        if let Some(clock) = clock {
+            entry.set_clock(clock);
         }
-        let counts = &mut self.counts;
-        let at = slot_index(self.first_slot, key.slot);
-        match self.dbs[usize::from(db)].slots.get_mut(at).and_then(|table| table.find_mut(key.hash, key.bytes)) {
-            Some(entry) => {
-                counts.hits += 1;
-                if let Some(clock) = clock {
-                    entry.set_clock(clock);
-                }
-                Some(entry)
-            }
-            None => {
-                counts.misses += 1;
-                None
-            }
-        }
+        Some(entry)
     }
 
     /// The live entry of a key, uncounted and untouched.
     pub fn peek(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> Option<&Entry> {
-        self.remove_if_expired(db, key, now_ms);
-        self.table(db, key.slot)?.find(key.hash, key.bytes)
+        let bucket = self.locate_live(db, key, now_ms)?;
+        Some(self.entry_mut(db, key, bucket))
+    }
+
+    /// The string at a key, uncounted and untouched.
+    pub fn peek_string(
+        &mut self,
+        db: u16,
+        key: &Key<'_>,
+        now_ms: i64,
+    ) -> Result<Option<StringRef<'_>>, WrongType> {
+        match self.peek(db, key, now_ms) {
+            None => Ok(None),
+            Some(entry) => object::string(entry).map(Some).ok_or(WrongType),
+        }
     }
 
     /// The string at a key, read as `read` does.
@@ -175,7 +183,7 @@ impl Keyspace {
 
     /// Whether the key exists, uncounted and untouched.
     pub fn exists(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> bool {
-        self.peek(db, key, now_ms).is_some()
+        self.locate_live(db, key, now_ms).is_some()
     }
 
     /// Keys of a database, those not yet found expired included.
@@ -206,8 +214,14 @@ impl Keyspace {
 
     /// The tables of a database, in slot order, with their slots.
     pub fn tables(&self, db: u16) -> impl Iterator<Item = (Slot, &SlotTable)> {
+        self.tables_from(db, Slot::new(self.first_slot).expect("a shard owns its first slot"))
+    }
+
+    /// The tables of a database from that of a slot on; all of them if the slot is before the shard's first.
+    pub fn tables_from(&self, db: u16, from: Slot) -> impl Iterator<Item = (Slot, &SlotTable)> {
         let first = self.first_slot;
-        self.dbs[usize::from(db)].slots.iter().enumerate().map(move |(i, table)| {
+        let skipped = from.index().saturating_sub(usize::from(first));
+        self.dbs[usize::from(db)].slots.iter().enumerate().skip(skipped).map(move |(i, table)| {
             (Slot::new(first + i as u16).expect("tables stand for slots in range"), table)
         })
     }
@@ -229,7 +243,7 @@ impl Keyspace {
             });
             let entry = table.and_then(|table| table.iter().nth(rest)).expect("the count of keys is exact");
             let key = entry.key().to_vec();
-            if !self.remove_if_expired(db, &Key::new(&key), now_ms) {
+            if self.exists(db, &Key::new(&key), now_ms) {
                 return Some(key);
             }
         }
@@ -239,28 +253,57 @@ impl Keyspace {
 
     /// Sets a string with an expiry, or none. An existing key of any type is replaced.
     #[inline]
-    pub fn set_string(&mut self, db: u16, key: &Key<'_>, value: &[u8], expire_at_ms: Option<i64>, clock: u32) {
+    pub fn set_string(
+        &mut self,
+        db: u16,
+        key: &Key<'_>,
+        value: &[u8],
+        expire_at_ms: Option<i64>,
+        clock: u32,
+    ) {
         self.journal.record(db, Effect::SetString { key: key.bytes, value, expire_at_ms });
-        self.store(db, key, string_payload(value), Expiry::Set(expire_at_ms), clock);
+        self.store(db, key, string_payload(value), expire_at_ms, clock);
     }
 
     /// Sets a string and keeps the key's expiry.
-    pub fn set_string_keep_expiry(&mut self, db: u16, key: &Key<'_>, value: &[u8], clock: u32) {
-        let expire_at_ms = self.table(db, key.slot).and_then(|t| t.find(key.hash, key.bytes)?.expire_at_ms());
-        self.journal.record(db, Effect::SetString { key: key.bytes, value, expire_at_ms });
-        self.store(db, key, string_payload(value), Expiry::Keep, clock);
+    pub fn set_string_keep_expiry(&mut self, db: u16, key: &Key<'_>, value: &[u8], now_ms: i64, clock: u32) {
+        let expire_at_ms = self.peek(db, key, now_ms).and_then(Entry::expire_at_ms);
+        self.set_string(db, key, value, expire_at_ms, clock);
     }
 
-    /// Sets a number and keeps the key's expiry.
-    pub fn set_integer_keep_expiry(&mut self, db: u16, key: &Key<'_>, value: i64, clock: u32) {
-        let mut text = itoa::Buffer::new();
-        self.set_string_keep_expiry(db, key, text.format(value).as_bytes(), clock);
+    /// Adds to the number at a key and returns the sum. A missing key counts as 0. The expiry stays.
+    #[inline]
+    pub fn add_integer(
+        &mut self,
+        db: u16,
+        key: &Key<'_>,
+        by: i64,
+        now_ms: i64,
+        clock: u32,
+    ) -> Result<i64, AddError> {
+        let Some(bucket) = self.locate_live(db, key, now_ms) else {
+            self.journal_integer(db, key, by, None);
+            self.store(db, key, Payload::Integer(by), None, clock);
+            return Ok(by);
+        };
+        let entry = self.entry_mut(db, key, bucket);
+        let old = object::string(entry).ok_or(AddError::WrongType)?.integer().ok_or(AddError::NotInteger)?;
+        let sum = old.checked_add(by).ok_or(AddError::Overflow)?;
+        let (before, expire_at_ms) = (allocated_bytes(entry), entry.expire_at_ms());
+        entry.replace(Payload::Integer(sum), expire_at_ms);
+        entry.set_clock(clock);
+        let after = allocated_bytes(entry);
+        let db_of = &mut self.dbs[usize::from(db)];
+        db_of.entry_bytes = db_of.entry_bytes + after - before;
+        self.counts.changes += 1;
+        self.journal_integer(db, key, sum, expire_at_ms);
+        Ok(sum)
     }
 
     /// Puts a value of any type under a key, replacing what is there.
     pub fn put(&mut self, db: u16, key: &Key<'_>, value: &Value, expire_at_ms: Option<i64>, clock: u32) {
         self.journal.record_value(db, key.bytes, value, expire_at_ms);
-        self.store(db, key, payload(value), Expiry::Set(expire_at_ms), clock);
+        self.store(db, key, payload(value), expire_at_ms, clock);
     }
 
     /// Writes `bytes` into the string at a key from `offset` on, filling a gap with zeros, and returns the new length.
@@ -274,27 +317,26 @@ impl Keyspace {
         now_ms: i64,
         clock: u32,
     ) -> Result<usize, WrongType> {
-        self.remove_if_expired(db, key, now_ms);
-        let at = slot_index(self.first_slot, key.slot);
-        let db_of = &mut self.dbs[usize::from(db)];
-        let found = db_of.slots.get_mut(at).and_then(|table| table.find_mut(key.hash, key.bytes));
-        let length = match found {
+        let length = match self.locate_live(db, key, now_ms) {
             None => {
                 let mut value = vec![0; offset];
                 value.extend_from_slice(bytes);
                 let length = value.len();
                 if length > INLINE_STRING_BYTES_MAX {
-                    self.store(db, key, raw_payload(value), Expiry::Set(None), clock);
+                    self.store(db, key, raw_payload(value), None, clock);
                 } else {
-                    self.store(db, key, Payload::Bytes(&value), Expiry::Set(None), clock);
+                    self.store(db, key, Payload::Bytes(&value), None, clock);
                 }
                 length
             }
-            Some(entry) => {
+            Some(bucket) => {
+                let entry = self.entry_mut(db, key, bucket);
                 let before = allocated_bytes(entry);
                 let length = write_range(entry, offset, bytes)?;
                 entry.set_clock(clock);
-                db_of.entry_bytes = db_of.entry_bytes + allocated_bytes(entry) - before;
+                let after = allocated_bytes(entry);
+                let db_of = &mut self.dbs[usize::from(db)];
+                db_of.entry_bytes = db_of.entry_bytes + after - before;
                 self.counts.changes += 1;
                 length
             }
@@ -305,19 +347,18 @@ impl Keyspace {
 
     /// Removes a key; whether it was there (and alive).
     pub fn remove(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> bool {
-        if self.remove_if_expired(db, key, now_ms) || self.unlink(db, key).is_none() {
-            return false;
+        match self.unlink(db, key) {
+            Some(entry) => self.journal_removal(db, key, &entry, now_ms),
+            None => false,
         }
-        self.journal.record(db, Effect::Delete { key: key.bytes });
-        self.counts.changes += 1;
-        true
     }
 
     /// Sets or clears the expiry of a key that exists; whether it does.
     pub fn set_expiry(&mut self, db: u16, key: &Key<'_>, expire_at_ms: Option<i64>) -> bool {
         let at = slot_index(self.first_slot, key.slot);
         let db_of = &mut self.dbs[usize::from(db)];
-        let Some(entry) = db_of.slots.get_mut(at).and_then(|table| table.find_mut(key.hash, key.bytes)) else {
+        let Some(entry) = db_of.slots.get_mut(at).and_then(|table| table.find_mut(key.hash, key.bytes))
+        else {
             return false;
         };
         let (before, was_volatile) = (entry.allocated_bytes(), entry.expire_at_ms().is_some());
@@ -332,11 +373,10 @@ impl Keyspace {
     /// Moves a live key to another name and database of this shard with value and expiry, replacing what is there; whether
     /// it existed.
     pub fn rename(&mut self, from: (u16, &Key<'_>), to: (u16, &Key<'_>), now_ms: i64) -> bool {
-        if self.remove_if_expired(from.0, from.1, now_ms) {
+        let Some(entry) = self.unlink(from.0, from.1) else { return false };
+        if !self.journal_removal(from.0, from.1, &entry, now_ms) {
             return false;
         }
-        let Some(entry) = self.unlink(from.0, from.1) else { return false };
-        self.journal.record(from.0, Effect::Delete { key: from.1.bytes });
         let (expire_at_ms, clock) = (entry.expire_at_ms(), entry.clock());
         if self.journal.is_on() {
             self.journal.record_value(to.0, to.1.bytes, &Value::of(&entry), expire_at_ms);
@@ -347,11 +387,11 @@ impl Keyspace {
             Held::Boxed(_) => {
                 // The object itself moves: renaming a large value copies nothing but its key.
                 let object = entry.into_boxed().expect("the value is boxed");
-                self.store(to.0, to.1, Payload::Boxed(object), Expiry::Set(expire_at_ms), clock);
+                self.store(to.0, to.1, Payload::Boxed(object), expire_at_ms, clock);
                 return true;
             }
         };
-        self.store(to.0, to.1, payload, Expiry::Set(expire_at_ms), clock);
+        self.store(to.0, to.1, payload, expire_at_ms, clock);
         true
     }
 
@@ -401,7 +441,8 @@ impl Keyspace {
                 self.set_string(db, &Key::new(key), value, *expire_at_ms, 0);
             }
             OwnedEffect::SetRange { key, offset, bytes } => {
-                self.set_range(db, &Key::new(key), *offset, bytes, i64::MIN, 0).expect("the journal sets ranges of strings");
+                self.set_range(db, &Key::new(key), *offset, bytes, i64::MIN, 0)
+                    .expect("the journal sets ranges of strings");
             }
             OwnedEffect::Delete { key } => {
                 self.remove(db, &Key::new(key), i64::MIN);
@@ -436,23 +477,44 @@ impl Keyspace {
         self.dbs[usize::from(db)].slots.get(slot_index(self.first_slot, slot))
     }
 
-    /// Passive expiry: removes the key if its time has come; whether it did.
+    /// The bucket of a key that is there and alive, for `entry_mut`; one search. A key found expired is removed: passive
+    /// expiry.
     #[inline]
-    fn remove_if_expired(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> bool {
-        if self.dbs[usize::from(db)].volatile == 0 {
-            return false;
-        }
-        let expired = self
-            .table(db, key.slot)
-            .and_then(|table| table.find(key.hash, key.bytes))
-            .and_then(Entry::expire_at_ms)
-            .is_some_and(|at| at <= now_ms);
-        if expired {
+    fn locate_live(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> Option<usize> {
+        let table = self.table(db, key.slot)?;
+        let bucket = table.locate(key.hash, key.bytes)?;
+        if is_expired(table.at(key.hash, bucket), now_ms) {
             self.unlink(db, key);
             self.counts.expired += 1;
             self.journal.record(db, Effect::Delete { key: key.bytes });
+            return None;
         }
-        expired
+        Some(bucket)
+    }
+
+    /// The entry that `locate_live` found.
+    #[inline]
+    fn entry_mut(&mut self, db: u16, key: &Key<'_>, bucket: usize) -> &mut Entry {
+        let at = slot_index(self.first_slot, key.slot);
+        self.dbs[usize::from(db)].slots[at].at_mut(key.hash, bucket)
+    }
+
+    /// Journals and counts that `entry` was taken out; whether it was alive, so that this is a change and no expiry.
+    fn journal_removal(&mut self, db: u16, key: &Key<'_>, entry: &Entry, now_ms: i64) -> bool {
+        self.journal.record(db, Effect::Delete { key: key.bytes });
+        let is_live = !is_expired(entry, now_ms);
+        self.counts.changes += u64::from(is_live);
+        self.counts.expired += u64::from(!is_live);
+        is_live
+    }
+
+    #[inline]
+    fn journal_integer(&mut self, db: u16, key: &Key<'_>, value: i64, expire_at_ms: Option<i64>) {
+        if self.journal.is_on() {
+            let mut text = itoa::Buffer::new();
+            let value = text.format(value).as_bytes();
+            self.journal.record(db, Effect::SetString { key: key.bytes, value, expire_at_ms });
+        }
     }
 
     /// Takes the entry out and keeps the counts true.
@@ -466,7 +528,14 @@ impl Keyspace {
         Some(entry)
     }
 
-    fn store(&mut self, db: u16, key: &Key<'_>, payload: Payload<'_, Object>, expiry: Expiry, clock: u32) {
+    fn store(
+        &mut self,
+        db: u16,
+        key: &Key<'_>,
+        payload: Payload<'_, Object>,
+        expire_at_ms: Option<i64>,
+        clock: u32,
+    ) {
         self.counts.changes += 1;
         let at = slot_index(self.first_slot, key.slot);
         let db = &mut self.dbs[usize::from(db)];
@@ -474,31 +543,29 @@ impl Keyspace {
             db.slots.resize_with(self.slot_count, SlotTable::default);
         }
         let table = &mut db.slots[at];
+        db.volatile += usize::from(expire_at_ms.is_some());
         match table.find_mut(key.hash, key.bytes) {
             Some(entry) => {
-                let (before, had) = (allocated_bytes(entry), entry.expire_at_ms());
-                let expire_at_ms = match expiry {
-                    Expiry::Set(at) => at,
-                    Expiry::Keep => had,
-                };
+                let before = allocated_bytes(entry);
+                db.volatile -= usize::from(entry.expire_at_ms().is_some());
                 entry.replace(payload, expire_at_ms);
                 entry.set_clock(clock);
                 db.entry_bytes = db.entry_bytes + allocated_bytes(entry) - before;
-                db.volatile = db.volatile + usize::from(expire_at_ms.is_some()) - usize::from(had.is_some());
             }
             None => {
-                let expire_at_ms = match expiry {
-                    Expiry::Set(at) => at,
-                    Expiry::Keep => None,
-                };
                 let entry = Entry::new(tag_of(key.hash), key.bytes, payload, expire_at_ms, clock);
                 db.entry_bytes += allocated_bytes(&entry);
                 db.keys += 1;
-                db.volatile += usize::from(expire_at_ms.is_some());
                 table.insert(key.hash, entry);
             }
         }
     }
+}
+
+/// Whether an entry's time has come. Only walks over whole tables ask: lookups never return such an entry.
+#[inline]
+pub fn is_expired(entry: &Entry, now_ms: i64) -> bool {
+    entry.expire_at_ms().is_some_and(|at| at <= now_ms)
 }
 
 #[inline]
@@ -515,14 +582,18 @@ fn raw_payload(bytes: Vec<u8>) -> Payload<'static, Object> {
 fn write_range(entry: &mut Entry, offset: usize, bytes: &[u8]) -> Result<usize, WrongType> {
     let old = object::string(entry).ok_or(WrongType)?;
     let length = old.len().max(offset + bytes.len());
-    if length > INLINE_STRING_BYTES_MAX && let Some(Object::String(string)) = entry.boxed_mut() {
+    if length > INLINE_STRING_BYTES_MAX
+        && let Some(Object::String(string)) = entry.boxed_mut()
+    {
         if string.len() < length {
             string.resize(length, 0);
         }
         string[offset..offset + bytes.len()].copy_from_slice(bytes);
         return Ok(length);
     }
-    if let Some(string) = entry.bytes_mut() && offset + bytes.len() <= string.len() {
+    if let Some(string) = entry.bytes_mut()
+        && offset + bytes.len() <= string.len()
+    {
         string[offset..offset + bytes.len()].copy_from_slice(bytes);
         return Ok(length);
     }
@@ -537,3 +608,6 @@ fn write_range(entry: &mut Entry, offset: usize, bytes: &[u8]) -> Result<usize, 
     }
     Ok(length)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 //!
 //! # Why a slot's table can grow without touching its entries
 //!
-//! A cell carries 16 bits of its key's hash (the *tag*, the hash's top bits). A table has at most 2,048 buckets, so those
-//! bits alone give an entry's place in it: growing a table reads the cells and never the entries behind them, and a lookup
-//! can find its candidate, and prefetch it, before any key is compared.
+//! A cell carries 16 bits of its key's hash (the *tag*, the hash's top bits). A table has at most some 2,000 entries, so those
+//! bits alone give an entry's place in it (`cells`): growing a table reads the cells and never the entries behind them, and a
+//! lookup can find its candidate, and prefetch it, before any key is compared.
 //!
 //! # Splitting
 //!
@@ -22,11 +22,10 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
-use hashbrown::HashTable;
 
 use crate::base::limits::TABLE_ENTRIES_MAX;
+use crate::store::cells::Cells;
 use crate::store::object::Entry;
-use crate::sys::cell::prefetch;
 
 /// Low hash bits a directory may use; the rest of a full table's growth would be an overlong table instead.
 const DEPTH_MAX: u32 = 18;
@@ -38,12 +37,15 @@ pub struct SlotTable {
     shape: Shape,
 }
 
-#[derive(Default)]
 enum Shape {
-    #[default]
-    Empty,
-    One(HashTable<Entry>),
+    One(Cells),
     Many(Box<Directory>),
+}
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape::One(Cells::default())
+    }
 }
 
 /// Tables selected by the low `depth` bits of the hash.
@@ -59,7 +61,7 @@ struct Directory {
 struct Part {
     depth: u32,
     pattern: u32,
-    table: HashTable<Entry>,
+    table: Cells,
 }
 
 /// The 16 hash bits that a cell carries.
@@ -68,18 +70,11 @@ pub fn tag_of(hash: u64) -> u16 {
     (hash >> 48) as u16
 }
 
-/// What a table sees of a hash: hashbrown takes the group from the low bits and its control byte from the top seven.
-#[inline]
-fn spread(tag: u16) -> u64 {
-    u64::from(tag) << 48 | u64::from(tag)
-}
-
 impl SlotTable {
     /// How many entries the slot has, expired ones included.
     #[inline]
     pub fn len(&self) -> usize {
         match &self.shape {
-            Shape::Empty => 0,
             Shape::One(table) => table.len(),
             Shape::Many(directory) => directory.entries,
         }
@@ -94,50 +89,61 @@ impl SlotTable {
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
         let tag = tag_of(hash);
-        self.table(hash)?.find(spread(tag), |entry| entry.tag() == tag && entry.key() == key)
+        self.table(hash).find(tag, |entry| entry.key() == key)
     }
 
     /// The entry of `key`, for changing it.
     #[inline]
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
         let tag = tag_of(hash);
-        self.table_mut(hash)?.find_mut(spread(tag), |entry| entry.tag() == tag && entry.key() == key)
+        self.table_mut(hash).find_mut(tag, |entry| entry.key() == key)
+    }
+
+    /// The bucket of `key`, good until the slot changes: the way to look at an entry, decide, and come back without a second
+    /// search.
+    #[inline]
+    pub fn locate(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let tag = tag_of(hash);
+        self.table(hash).position(tag, |entry| entry.key() == key)
+    }
+
+    /// The entry in a bucket that `locate` gave for this hash.
+    #[inline]
+    pub fn at(&self, hash: u64, bucket: usize) -> &Entry {
+        self.table(hash).get(bucket).expect("the slot has not changed")
+    }
+
+    /// The entry in a bucket that `locate` gave for this hash, for changing it.
+    #[inline]
+    pub fn at_mut(&mut self, hash: u64, bucket: usize) -> &mut Entry {
+        self.table_mut(hash).get_mut(bucket).expect("the slot has not changed")
     }
 
     /// Finds the first entry with the hash's tag and asks the processor to fetch it. Compares no key.
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
         let tag = tag_of(hash);
-        if let Some(table) = self.table(hash)
-            && let Some(entry) = table.find(spread(tag), |entry| entry.tag() == tag)
-        {
+        if let Some(entry) = self.table(hash).find(tag, |_| true) {
             entry.prefetch();
         }
     }
 
-    /// Asks the processor to fetch the table's own head.
+    /// Asks the processor to fetch the cells where a search for the hash begins.
     #[inline]
-    pub fn prefetch_head(&self) {
-        prefetch(self);
+    pub fn prefetch_cells(&self, hash: u64) {
+        self.table(hash).prefetch(tag_of(hash));
     }
 
     /// Adds an entry whose key is known to be absent.
     pub fn insert(&mut self, hash: u64, entry: Entry) {
         debug_assert!(self.find(hash, entry.key()).is_none());
-        let place = spread(tag_of(hash));
         match &mut self.shape {
-            Shape::Empty => {
-                let mut table = HashTable::new();
-                table.insert_unique(place, entry, rehash);
-                self.shape = Shape::One(table);
-            }
-            Shape::One(table) if table.len() < TABLE_ENTRIES_MAX => {
-                table.insert_unique(place, entry, rehash);
-            }
+            Shape::One(table) if table.len() < TABLE_ENTRIES_MAX => table.insert(entry),
             Shape::One(table) => {
                 let part = Part { depth: 0, pattern: 0, table: std::mem::take(table) };
                 let entries = part.table.len();
-                let mut directory = Box::new(Directory { depth: 0, index: vec![0], tables: vec![part], entries });
+                let mut directory =
+                    Box::new(Directory { depth: 0, index: vec![0], tables: vec![part], entries });
                 directory.insert(hash, entry);
                 self.shape = Shape::Many(directory);
             }
@@ -148,17 +154,11 @@ impl SlotTable {
     /// Removes the entry of `key`.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
         let tag = tag_of(hash);
-        let table = self.table_mut(hash)?;
-        let found = table.find_entry(spread(tag), |entry| entry.tag() == tag && entry.key() == key).ok()?;
-        let (entry, _) = found.remove();
-        if table.is_empty() {
-            // A slot that emptied gives its memory back; churn on one key costs an allocation, which is small here.
-            *table = HashTable::new();
-        }
+        let entry = self.table_mut(hash).remove(tag, |entry| entry.key() == key)?;
         if let Shape::Many(directory) = &mut self.shape {
             directory.entries -= 1;
             if directory.entries == 0 {
-                self.shape = Shape::Empty;
+                self.shape = Shape::default();
             }
         }
         Some(entry)
@@ -167,12 +167,11 @@ impl SlotTable {
     /// Every entry, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         let (one, many) = match &self.shape {
-            Shape::Empty => (None, None),
             Shape::One(table) => (Some(table), None),
             Shape::Many(directory) => (None, Some(directory)),
         };
         let parts = many.into_iter().flat_map(|directory| directory.tables.iter().map(|part| &part.table));
-        one.into_iter().chain(parts).flat_map(HashTable::iter)
+        one.into_iter().chain(parts).flat_map(Cells::iter)
     }
 
     /// Visits entries in scan order from `position` until at least `wanted` were seen, and returns where to resume;
@@ -183,10 +182,8 @@ impl SlotTable {
         loop {
             let (table, first, span) = self.run(position)?;
             let from = if position > first { (position & ((1 << TAG_BITS) - 1)) as u16 } else { 0 };
-            let mut entries: Vec<&Entry> = table.iter().filter(|entry| entry.tag() >= from).collect();
-            entries.sort_unstable_by_key(|entry| entry.tag());
             let mut last = None;
-            for entry in entries {
+            for entry in table.iter_from(from) {
                 if seen >= wanted && last != Some(entry.tag()) {
                     return Some(first | u64::from(entry.tag()));
                 }
@@ -204,44 +201,41 @@ impl SlotTable {
     /// Bytes of the tables and the directory, without the entries.
     pub fn allocated_bytes(&self) -> usize {
         match &self.shape {
-            Shape::Empty => 0,
-            Shape::One(table) => table.allocation_size(),
+            Shape::One(table) => table.allocated_bytes(),
             Shape::Many(directory) => {
-                let parts: usize = directory.tables.iter().map(|p| p.table.allocation_size() + size_of::<Part>()).sum();
+                let parts: usize =
+                    directory.tables.iter().map(|p| p.table.allocated_bytes() + size_of::<Part>()).sum();
                 parts + directory.index.len() * size_of::<u32>() + size_of::<Directory>()
             }
         }
     }
 
     #[inline]
-    fn table(&self, hash: u64) -> Option<&HashTable<Entry>> {
+    fn table(&self, hash: u64) -> &Cells {
         match &self.shape {
-            Shape::One(table) => Some(table),
-            Shape::Empty => None,
-            Shape::Many(directory) => Some(&directory.part(hash).table),
+            Shape::One(table) => table,
+            Shape::Many(directory) => &directory.part(hash).table,
         }
     }
 
     #[inline]
-    fn table_mut(&mut self, hash: u64) -> Option<&mut HashTable<Entry>> {
+    fn table_mut(&mut self, hash: u64) -> &mut Cells {
         match &mut self.shape {
-            Shape::One(table) => Some(table),
-            Shape::Empty => None,
+            Shape::One(table) => table,
             Shape::Many(directory) => {
                 let at = directory.at(hash);
-                Some(&mut directory.tables[at].table)
+                &mut directory.tables[at].table
             }
         }
     }
 
     /// The table that holds `position`, with the first position of its run and the run's length.
-    fn run(&self, position: u64) -> Option<(&HashTable<Entry>, u64, u64)> {
+    fn run(&self, position: u64) -> Option<(&Cells, u64, u64)> {
         const WHOLE: u64 = 1 << (DEPTH_MAX + TAG_BITS);
         if position >= WHOLE {
             return None;
         }
         match &self.shape {
-            Shape::Empty => None,
             Shape::One(table) => Some((table, 0, WHOLE)),
             Shape::Many(directory) => {
                 let reversed = (position >> TAG_BITS) as u32;
@@ -256,10 +250,6 @@ impl SlotTable {
 /// The low `DEPTH_MAX` bits in opposite order; its own inverse.
 fn reverse(bits: u32) -> u32 {
     bits.reverse_bits() >> (u32::BITS - DEPTH_MAX)
-}
-
-fn rehash(entry: &Entry) -> u64 {
-    spread(entry.tag())
 }
 
 impl Directory {
@@ -279,7 +269,7 @@ impl Directory {
             let at = self.at(hash);
             let part = &mut self.tables[at];
             if part.table.len() < TABLE_ENTRIES_MAX || part.depth == DEPTH_MAX {
-                part.table.insert_unique(spread(tag_of(hash)), entry, rehash);
+                part.table.insert(entry);
                 return;
             }
             self.split(at);
@@ -297,22 +287,14 @@ impl Directory {
         let bit = 1u32 << depth;
         let sibling = self.tables.len() as u32;
         let (low, high): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.tables[at].table)
-            .into_iter()
+            .into_entries()
             .partition(|entry| hash_key(entry.key()) as u32 & bit == 0);
-        self.tables[at] = Part { depth: depth + 1, pattern, table: collect(low) };
-        self.tables.push(Part { depth: depth + 1, pattern: pattern | bit, table: collect(high) });
+        self.tables[at] = Part { depth: depth + 1, pattern, table: Cells::collect(low) };
+        self.tables.push(Part { depth: depth + 1, pattern: pattern | bit, table: Cells::collect(high) });
         for slot in (0..self.index.len()).filter(|slot| *slot as u32 & (2 * bit - 1) == pattern | bit) {
             self.index[slot] = sibling;
         }
     }
-}
-
-fn collect(entries: Vec<Entry>) -> HashTable<Entry> {
-    let mut table = HashTable::with_capacity(entries.len());
-    for entry in entries {
-        table.insert_unique(spread(entry.tag()), entry, rehash);
-    }
-    table
 }
 
 /// The hash of a key, the same on every shard of the process. Seeded at random when the process starts, so that a client
@@ -414,7 +396,7 @@ mod tests {
         for key in &keys {
             assert!(table.remove(hash_key(key), key).is_some());
         }
-        assert!(matches!(table.shape, Shape::Empty));
+        assert!(matches!(&table.shape, Shape::One(cells) if cells.allocated_bytes() == 0));
     }
 
     #[test]

@@ -25,7 +25,12 @@ pub struct ReceiveBuffers {
 
 impl ReceiveBuffers {
     /// Makes `count` buffers (a power of two) of `buffer_bytes` and registers them with `ring` as group `group`.
-    pub fn register(ring: &IoUring, group: u16, count: u16, buffer_bytes: usize) -> io::Result<ReceiveBuffers> {
+    pub fn register(
+        ring: &IoUring,
+        group: u16,
+        count: u16,
+        buffer_bytes: usize,
+    ) -> io::Result<ReceiveBuffers> {
         assert!(count.is_power_of_two(), "the kernel takes powers of two");
         let mut buffers = ReceiveBuffers {
             entries: allocate(entries_layout(count)).cast(),

@@ -11,6 +11,7 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::slice;
 
@@ -80,7 +81,7 @@ impl<T> Payload<'_, T> {
 
 /// One key with its value, expiry and access clock.
 pub struct Cell<T> {
-    word: u64,
+    word: NonZeroU64,
     owns: PhantomData<Box<T>>,
 }
 
@@ -89,7 +90,13 @@ unsafe impl<T: Send> Send for Cell<T> {}
 
 impl<T> Cell<T> {
     /// A new cell. `tag` is 16 bits of the key's hash, `expire_at_ms` the absolute expiry in Unix milliseconds.
-    pub fn new(tag: u16, key: &[u8], value: Payload<'_, T>, expire_at_ms: Option<i64>, clock: u32) -> Cell<T> {
+    pub fn new(
+        tag: u16,
+        key: &[u8],
+        value: Payload<'_, T>,
+        expire_at_ms: Option<i64>,
+        clock: u32,
+    ) -> Cell<T> {
         let expiry = if expire_at_ms.is_some() { EXPIRY } else { 0 };
         let header = Header {
             kind: value.kind(),
@@ -104,7 +111,9 @@ impl<T> Cell<T> {
         let raw = unsafe { alloc(layout) };
         let Some(start) = NonNull::new(raw) else { handle_alloc_error(layout) };
         assert_eq!(start.as_ptr() as u64 & !POINTER_MASK, 0, "user-space addresses have 48 bits");
-        let mut cell = Cell { word: u64::from(tag) << POINTER_BITS | start.as_ptr() as u64, owns: PhantomData };
+        let word = u64::from(tag) << POINTER_BITS | start.as_ptr() as u64;
+        let mut cell =
+            Cell { word: NonZeroU64::new(word).expect("pointers are not null"), owns: PhantomData };
         // SAFETY: the allocation is large enough for a header and aligned to 16 bytes.
         unsafe { cell.start().cast::<Header>().write(header) };
         if let Some(at) = expire_at_ms {
@@ -118,7 +127,7 @@ impl<T> Cell<T> {
     /// The 16 hash bits; reading them touches no memory but the word.
     #[inline]
     pub fn tag(&self) -> u16 {
-        (self.word >> POINTER_BITS) as u16
+        (self.word.get() >> POINTER_BITS) as u16
     }
 
     /// Asks the processor to fetch the allocation's first two lines.
@@ -228,7 +237,9 @@ impl<T> Cell<T> {
                 let header = self.header();
                 let payload = match header.kind {
                     KIND_BYTES => Payload::Bytes(self.value()),
-                    KIND_INTEGER => Payload::Integer(i64::from_ne_bytes(self.value().try_into().expect("eight bytes"))),
+                    KIND_INTEGER => {
+                        Payload::Integer(i64::from_ne_bytes(self.value().try_into().expect("eight bytes")))
+                    }
                     _ => Payload::Boxed(self.steal_box()),
                 };
                 let moved = Cell::new(self.tag(), self.key(), payload, expire_at_ms, header.clock);
@@ -275,7 +286,7 @@ impl<T> Cell<T> {
 
     #[inline]
     fn start(&self) -> *mut u8 {
-        (self.word & POINTER_MASK) as *mut u8
+        (self.word.get() & POINTER_MASK) as *mut u8
     }
 
     #[inline]
@@ -372,7 +383,10 @@ mod tests {
     #[test]
     fn keeps_key_value_and_expiry_through_every_change() {
         let mut cell: Cell<Shared> = Cell::new(0xabcd, b"key", Payload::Bytes(b"value"), None, 7);
-        assert_eq!((cell.tag(), cell.key(), cell.clock(), cell.expire_at_ms()), (0xabcd, &b"key"[..], 7, None));
+        assert_eq!(
+            (cell.tag(), cell.key(), cell.clock(), cell.expire_at_ms()),
+            (0xabcd, &b"key"[..], 7, None)
+        );
         for expiry in [None, Some(5), Some(-1), None] {
             cell.set_expire_at_ms(expiry);
             assert_eq!((cell.expire_at_ms(), bytes_of(&cell)), (expiry, b"value".to_vec()));

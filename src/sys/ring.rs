@@ -196,7 +196,9 @@ impl Ring {
         let args = SubmitArgs::new().timespec(&timespec);
         match self.ring.submitter().submit_with_args(want, &args) {
             Ok(_) => Ok(()),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => Ok(()),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -212,7 +214,8 @@ impl Ring {
     /// Takes the completions that are there now; `next_event` hands them out.
     pub fn take_completions(&mut self) -> usize {
         debug_assert!(self.taken.is_empty());
-        self.taken.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result(), entry.flags())));
+        self.taken
+            .extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result(), entry.flags())));
         self.taken.reverse();
         self.taken.len()
     }
@@ -222,10 +225,16 @@ impl Ring {
         loop {
             let (user_data, result, flags) = self.taken.pop()?;
             let (op, token) = unpack(user_data);
-            let outcome = || if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result as usize) };
+            let outcome =
+                || if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result as usize) };
             let is_armed = cqueue::more(flags);
             if op == Op::Receive as u8 {
-                return Some(Event::Received { token, result: outcome(), buffer: cqueue::buffer_select(flags), is_armed });
+                return Some(Event::Received {
+                    token,
+                    result: outcome(),
+                    buffer: cqueue::buffer_select(flags),
+                    is_armed,
+                });
             } else if op == Op::Send as u8 {
                 let buffer = self.sends[token.index as usize].take().expect("a send that ends was begun");
                 return Some(Event::Sent { token, result: outcome(), buffer });

@@ -1,0 +1,18 @@
+//! Integration tests: the real process over real sockets, with the clients and tools that people use.
+//!
+//! No test asserts how long something takes; deadlines only keep a broken server from hanging a run. Where a program
+//! or a limit that a test needs is missing, the test says `SKIPPED: ...` on standard error; with
+//! `COREVAULT_REQUIRE_REDIS=1` that is a failure.
+
+mod differential;
+mod harness;
+mod idle;
+mod pipelines;
+mod placement;
+mod programs;
+mod python_client;
+mod redis_tools;
+mod robustness;
+mod rust_client;
+mod startup;
+mod wire;
