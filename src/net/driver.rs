@@ -3,7 +3,7 @@
 //!
 //! # One turn
 //!
-//! take completions → bytes to the shard, where they are executed at once → inbox → tick → one send for each client with replies, one
+//! take completions → announce their keys, so that memory is fetched for all of them at once → bytes to the shard, where they are executed at once → inbox → tick → one send for each client with replies, one
 //! delivery for each target with messages → one `enter`, which submits all of it and waits for more. So the number of system
 //! calls does not depend on the number of clients that were served.
 //!
@@ -164,6 +164,9 @@ impl Driver {
     /// Carries everything at hand one step further; whether there was anything.
     fn turn(&mut self, now: i64) -> bool {
         let completions = self.ring.take_completions();
+        if completions > 1 {
+            self.announce(completions);
+        }
         while let Some(event) = self.ring.next_event() {
             self.handle(event, now);
         }
@@ -187,6 +190,19 @@ impl Driver {
         }
         self.carry_out();
         completions > 0 || parcels > 0
+    }
+
+    /// Tells the shard what it is about to receive, so that the keys of all clients are fetched at once.
+    fn announce(&mut self, completions: usize) {
+        for n in 0..completions {
+            let Some((token, data)) = self.ring.peek_received(n) else { continue };
+            if let Some(Some(connection)) = self.connections.get(token.index as usize)
+                && connection.is_named(token)
+            {
+                self.shard.announce(connection.client, data);
+            }
+        }
+        self.shard.end_of_announcements();
     }
 
     /// Submits, and waits for a completion up to `RING_WAIT` or the next tick; whether anything may have happened.

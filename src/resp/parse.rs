@@ -382,7 +382,7 @@ mod tests {
     fn commands_that_are_unread_are_read_again() {
         let mut buffer = b"set a 'b \\' c'\r\nset \"\\x41\"  \"b\"\r\n*1\r\n$1\r\nx\r\n get  d\r\n".to_vec();
         let (mut parser, mut starts, mut commands) = (Parser::default(), Vec::new(), Vec::new());
-        let mut next = |parser: &mut Parser, buffer: &mut [u8]| {
+        let next = |parser: &mut Parser, buffer: &mut [u8]| {
             let mut spans = Vec::new();
             assert_eq!(parser.step(buffer, BULK_BYTES_MAX, &mut spans), Ok(Step::Command));
             Args::new(buffer, &spans).iter_from(0).map(<[u8]>::to_vec).collect::<Vec<_>>()

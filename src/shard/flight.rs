@@ -79,6 +79,13 @@ impl Flight {
         self.pieces.push(piece);
     }
 
+    /// Appends a reply of this shard behind everything that is under way.
+    pub fn append(&mut self, reply: &[u8]) {
+        assert!(self.gathering.is_none(), "a gathering command's reply is the last of its flight");
+        self.local.extend_from_slice(reply);
+        self.cover_local();
+    }
+
     fn cover_local(&mut self) {
         if self.local.len() > self.covered {
             self.covered = self.local.len();
@@ -135,8 +142,11 @@ pub(super) fn arrive(shard: &mut Shard, calls: Box<Calls>, now_ms: i64) {
 /// All messages of a hop have come back: decides and sends the next hop, or completes the flight.
 fn advance(shard: &mut Shard, client: ClientRef, now_ms: i64) {
     let Some(mut flight) = shard.client_mut(client).and_then(|c| c.flight.take()) else { return };
+    // A target that stopped at the reply limit has not read its parts, and the client is about to be disconnected.
+    let is_complete = !flight.arrived.iter().any(|calls| calls.is_over_limit);
     if let Some(gathering) = &mut flight.gathering
         && gathering.reply.is_none()
+        && is_complete
     {
         let bulk_bytes_max = shard.core.server.config.bulk_bytes_max;
         let decision = Decision { db: gathering.call.db, now_ms, bulk_bytes_max };
@@ -191,6 +201,9 @@ fn decide(
     stats: &mut Stats,
 ) -> Vec<Write> {
     let mut parts = Vec::with_capacity(gathering.keys.len());
+    for calls in &mut *arrived {
+        calls.parts.reverse();
+    }
     for (owner, local) in &mut gathering.keys {
         parts.push(match local.take() {
             Some(part) => part,
@@ -198,7 +211,7 @@ fn decide(
                 let calls =
                     arrived.iter_mut().find(|calls| calls.target == *owner).expect("the owner has answered");
                 // In the order of the key words: every call of stage `Read` in this flight is this command's.
-                calls.parts.remove(0)
+                calls.parts.pop().expect("a part for each key word")
             }
         });
     }
@@ -231,12 +244,8 @@ fn complete(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_m
     if let Some(Some(c)) = shard.clients.get_mut(client.index as usize)
         && c.generation == client.generation
     {
-        if is_over_limit {
+        if c.closing != Closing::Now && (is_over_limit || !write_pieces(c, &flight, &mut shard.packing, limit)) {
             c.closing = Closing::Now;
-        } else {
-            write_pieces(c, &flight, &mut shard.packing, limit);
-        }
-        if c.closing == Closing::Now {
             shard.core.server.stats.output_limit_disconnects += 1;
             tracing::warn!("client's replies pass client-output-buffer-limit normal: disconnected");
         }
@@ -250,7 +259,8 @@ fn complete(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_m
     shard.resume(client, now_ms);
 }
 
-fn write_pieces(c: &mut Client, flight: &Flight, arrived: &mut [Option<Box<Calls>>], limit: usize) {
+/// Writes what all pieces of a flight reply; whether that stays within the limit.
+fn write_pieces(c: &mut Client, flight: &Flight, arrived: &mut [Option<Box<Calls>>], limit: usize) -> bool {
     let mut from = 0;
     for piece in &flight.pieces {
         match piece {
@@ -271,8 +281,7 @@ fn write_pieces(c: &mut Client, flight: &Flight, arrived: &mut [Option<Box<Calls
             }
         }
         if c.reply_bytes() > limit {
-            c.closing = Closing::Now;
-            return;
+            return false;
         }
     }
     if let Some(gathering) = &flight.gathering
@@ -280,6 +289,7 @@ fn write_pieces(c: &mut Client, flight: &Flight, arrived: &mut [Option<Box<Calls
     {
         c.out.extend_from_slice(gathering.reply.as_deref().expect("the decision was made"));
     }
+    c.reply_bytes() <= limit
 }
 
 fn next_reply(arrived: &mut [Option<Box<Calls>>], target: u16) -> &[u8] {

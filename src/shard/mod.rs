@@ -13,6 +13,8 @@ mod execute;
 mod flight;
 pub mod mesh;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 
 use crate::base::limits::HELD_QUERY_BYTES_MAX;
 use crate::base::rng::Rng;
-use crate::base::slot::SLOTS;
+use crate::base::slot::{SLOTS, Slot};
 use crate::commands::session::{Process, Request, Server, Session, Sessions};
 use crate::commands::table::Table;
 use crate::config::Config;
@@ -84,6 +86,8 @@ pub struct Shard {
     /// Used again, so that a steady state allocates nothing.
     spare_calls: Vec<Box<Calls>>,
     batch: Batch,
+    /// Keys announced in this turn: database, slot and hash.
+    announced: Vec<(u16, Slot, u64)>,
     /// Clients that `CLIENT PAUSE` holds.
     paused: Vec<ClientRef>,
     next_tick_ms: i64,
@@ -140,6 +144,7 @@ impl Shard {
             packing: (0..shards).map(|_| None).collect(),
             spare_calls: Vec::new(),
             batch: Batch::default(),
+            announced: Vec::new(),
             paused: Vec::new(),
             next_tick_ms: i64::MAX,
             wants_shutdown: false,
@@ -183,6 +188,16 @@ impl Shard {
         self.after_commands(now_ms);
     }
 
+    /// The driver is about to `receive` these bytes, after others: the first key in them is fetched meanwhile. Changes nothing.
+    pub fn announce(&mut self, client: ClientRef, data: &mut [u8]) {
+        route::announce(self, client, data);
+    }
+
+    /// All of a turn's input was announced: what the searches for the keys will find is fetched too.
+    pub fn end_of_announcements(&mut self) {
+        route::end_of_announcements(self);
+    }
+
     /// The client's replies up to `bytes` were accepted by the kernel.
     pub fn sent(&mut self, client: ClientRef, bytes: usize, now_ms: i64) {
         let pause = self.core.server.config.reply_bytes_pause;
@@ -200,6 +215,7 @@ impl Shard {
         self.note_buffers(client);
         if resumes {
             self.resume(client, now_ms);
+            self.after_commands(now_ms);
         }
         self.touch(client.index);
     }
@@ -378,7 +394,8 @@ impl Shard {
                 Request::Kill(index) => {
                     let is_caller = self.core.server.sessions.get(index).is_some_and(|s| s.is_closing);
                     if let Some(client) = &mut self.clients[index as usize] {
-                        client.closing = if is_caller { Closing::AfterReplies } else { Closing::Now };
+                        let gets_replies = is_caller && client.closing != Closing::Now;
+                        client.closing = if gets_replies { Closing::AfterReplies } else { Closing::Now };
                         self.touch(index);
                     }
                 }
@@ -434,7 +451,12 @@ impl Shard {
     /// Replies with an error and disconnects once it is sent.
     fn refuse(&mut self, client: ClientRef, text: &str) {
         if let Some(c) = self.client_mut(client) {
-            Writer::new(&mut c.out, Default::default()).error(text);
+            let mut reply = Vec::new();
+            Writer::new(&mut reply, Default::default()).error(text);
+            match &mut c.flight {
+                Some(flight) => flight.append(&reply),
+                None => c.out.extend_from_slice(&reply),
+            }
             c.closing = Closing::AfterReplies;
             self.touch(client.index);
         }

@@ -10,7 +10,7 @@ use crate::commands::gather::Gather;
 use crate::commands::merge::Merge;
 use crate::commands::session::ReplyMode;
 use crate::commands::table::{Command, Keys, Spread};
-use crate::resp::parse::{ProtocolError, Step};
+use crate::resp::parse::{Parser, ProtocolError, Step};
 use crate::resp::write::{Protocol, Writer};
 use crate::shard::client::{Client, Closing};
 use crate::shard::execute::{self, Core};
@@ -22,8 +22,11 @@ use crate::store::scan::{cursor_slot, parse_cursor};
 
 /// Row index of a call that was refused before it had one.
 const REFUSED: u16 = u16::MAX;
-/// An argument of which more than this is missing gets its whole space at once, bytes.
+/// An argument of which more than this is missing gets its whole space at once, when as much has arrived, bytes. A header alone
+/// reserves nothing: even untouched, the space would cost a huge page, for thirty bytes of its sender's.
 const BIG_ARGUMENT_BYTES: usize = 32 * 1024;
+/// A read longer than this holds a pipeline, which has a prefetch of its own, bytes.
+const ANNOUNCED_BYTES_MAX: usize = 512;
 /// A query buffer larger than this is given back when it is empty, bytes.
 const QUERY_BYTES_KEPT_MAX: usize = 64 * 1024;
 
@@ -67,6 +70,40 @@ pub(super) fn receive(shard: &mut Shard, client: ClientRef, data: &mut [u8], now
     }
 }
 
+/// Fetches the cells where the search for the first key of `data` will begin.
+///
+/// With one command a read, which is how most clients talk, a batch has nothing to overlap; but one turn serves many clients.
+pub(super) fn announce(shard: &mut Shard, client: ClientRef, data: &mut [u8]) {
+    let Some(c) = shard.client(client) else { return };
+    // Parsing an inline command would unescape it in place; what waits already is not worth guessing at.
+    if !c.query.is_empty() || c.held.any() || data.first() != Some(&b'*') || data.len() > ANNOUNCED_BYTES_MAX {
+        return;
+    }
+    let core = &shard.core;
+    let spans = &mut shard.batch.spans;
+    spans.clear();
+    let Ok(Step::Command) = Parser::default().step(data, core.server.config.bulk_bytes_max, spans) else { return };
+    if spans.is_empty() {
+        return;
+    }
+    let args = Args::new(data, spans);
+    let Ok(row) = core.table.resolve(&args) else { return };
+    let Keys::At { first, .. } = core.table.row(row).keys else { return };
+    let Some(session) = core.server.sessions.get(client.index) else { return };
+    let key = Key::new(args.get(usize::from(first)));
+    if core.owner(key.slot) == core.server.shard {
+        core.keys.prefetch_table(session.db, &key);
+        shard.announced.push((session.db, key.slot, key.hash));
+    }
+}
+
+/// Fetches the entries that the announced keys will be found at.
+pub(super) fn end_of_announcements(shard: &mut Shard) {
+    for (db, slot, hash) in shard.announced.drain(..) {
+        shard.core.keys.prefetch_entry(db, &Key { bytes: b"", slot, hash });
+    }
+}
+
 /// Runs what is in the query buffer.
 pub(super) fn resume(shard: &mut Shard, client: ClientRef, now_ms: i64) {
     let Some(c) = shard.client_mut(client) else { return };
@@ -88,7 +125,9 @@ fn keep(shard: &mut Shard, client: ClientRef, rest: &[u8], stop: Stop) {
     let Some(c) = shard.client_mut(client) else { return };
     match stop {
         Stop::Incomplete(missing) => {
-            if missing > BIG_ARGUMENT_BYTES && c.query.capacity() < c.query.len() + rest.len() + missing {
+            let arrived = c.query.len() + rest.len();
+            let is_big = missing > BIG_ARGUMENT_BYTES && arrived >= BIG_ARGUMENT_BYTES;
+            if is_big && c.query.capacity() < arrived + missing {
                 // Reserved, not touched: the pages come with the data.
                 if c.query.try_reserve_exact(rest.len() + missing).is_err() {
                     return shard.refuse(client, "ERR out of memory for an argument of this size");
@@ -504,7 +543,7 @@ impl Router<'_> {
                 Some(execute::read_part(self.core, &call, args, word, self.now_ms))
             } else {
                 let call = Call { stage: Stage::Read(word as u32), slot: u16::MAX, ..call };
-                self.pack(owner, call, args.iter_from(0));
+                self.pack_read(owner, call, args);
                 None
             };
             keys.push((owner, part));
@@ -516,6 +555,16 @@ impl Router<'_> {
 
     fn pack<'w>(&mut self, target: u16, call: Call, words: impl Iterator<Item = &'w [u8]>) {
         packed(self.packing, self.spare_calls, target).push(call, words);
+        self.flight().calls += 1;
+    }
+
+    /// Packs the reading of one key. All keys of a command that one shard reads share one copy of its words.
+    fn pack_read(&mut self, target: u16, call: Call, args: &Args<'_>) {
+        let calls = packed(self.packing, self.spare_calls, target);
+        match calls.calls.last() {
+            Some(&Call { stage: Stage::Read(_), first, words, .. }) => calls.calls.push(Call { first, words, ..call }),
+            _ => calls.push(call, args.iter_from(0)),
+        }
         self.flight().calls += 1;
     }
 

@@ -220,6 +220,14 @@ impl Ring {
         self.taken.len()
     }
 
+    /// The bytes that the `n`th of the completions taken brought, and for which connection; nothing if it brought none.
+    pub fn peek_received(&mut self, n: usize) -> Option<(Token, &mut [u8])> {
+        let &(user_data, result, flags) = self.taken.iter().rev().nth(n)?;
+        let (op, token) = unpack(user_data);
+        let buffer = cqueue::buffer_select(flags).filter(|_| op == Op::Receive as u8 && result > 0)?;
+        Some((token, self.buffers.filled(buffer, result as usize)))
+    }
+
     /// The next of the completions taken, in their order.
     pub fn next_event(&mut self) -> Option<Event> {
         loop {

@@ -201,10 +201,10 @@ impl Server {
         fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
     }
 
-    /// Resident memory, bytes.
-    pub fn rss_bytes(&self) -> u64 {
+    /// The most resident memory so far, bytes: a peak between two looks counts too.
+    pub fn peak_rss_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the server runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("resident memory");
         let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB");
         kib * 1024
     }

@@ -1,6 +1,6 @@
 //! Clients that misbehave: each test checks that another client gets right answers all the while.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,30 +68,56 @@ fn a_client_that_never_reads_costs_bounded_memory() {
             wire.call(&[b"CONFIG", b"SET", b"client-output-buffer-limit", b"normal 8mb 1mb 1"]),
             b"+OK\r\n"
         );
-        // One key on each shard: replies of the other shard count as well.
-        for key in [b"large:1", b"large:2", b"large:3"] {
-            assert_eq!(wire.call(&[b"SET", key, &vec![b'x'; MB as usize]]), b"+OK\r\n");
-        }
-        for key in ["large:1", "large:2", "large:3"] {
-            let before = server.rss_bytes();
-            let mut deaf = TcpStream::connect(server.address()).expect("a connection");
-            deaf.set_write_timeout(Some(Duration::from_millis(100))).expect("a timeout");
-            let deadline = Instant::now() + GUARD;
-            let request = command(&[b"GET", key.as_bytes()]).repeat(100);
-            // Until the server has had enough and disconnects; while it pauses, a write takes too long.
-            loop {
-                let grown = server.rss_bytes().saturating_sub(before);
-                assert!(grown < 64 * MB, "{key}: {} MB more", grown / MB);
-                match deaf.write(&request) {
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Err(_) => break,
-                    Ok(_) => {}
-                }
-                assert!(Instant::now() < deadline, "{key}: not disconnected within {GUARD:?}");
+        assert_eq!(wire.call(&[b"SET", b"large", &vec![b'x'; MB as usize]]), b"+OK\r\n");
+        let before = server.peak_rss_bytes();
+        // One on each shard: for the one the value is at hand, for the other it comes from elsewhere.
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let deaf = TcpStream::connect(server.address()).expect("a connection");
+                scope.spawn(|| ask_until_disconnected(deaf, &command(&[b"GET", b"large"]).repeat(100)));
+            }
+        });
+        let grown = server.peak_rss_bytes() - before;
+        assert!(grown < 64 * MB, "{} MB more", grown / MB);
+        assert_eq!(wire.call(&[b"STRLEN", b"large"]), b":1048576\r\n");
+    });
+}
+
+#[test]
+#[ignore = "replies of another shard past the hard limit disconnect, although the client reads"]
+fn a_pipeline_larger_than_the_limit_slows_down_and_is_answered() {
+    const REPLIES: usize = 64;
+    witnessed(&["--shards", "2"], |server| {
+        let mut wire = server.wire();
+        assert_eq!(
+            wire.call(&[b"CONFIG", b"SET", b"client-output-buffer-limit", b"normal 8mb 1mb 60"]),
+            b"+OK\r\n"
+        );
+        let value = vec![b'x'; MB as usize];
+        assert_eq!(wire.call(&[b"SET", b"large", &value]), b"+OK\r\n");
+        // One on each shard, as above.
+        for mut wire in [server.wire(), server.wire()] {
+            wire.send(&command(&[b"GET", b"large"]).repeat(REPLIES));
+            for _ in 0..REPLIES {
+                wire.expect_bytes(&bulk(&value));
             }
         }
-        assert_eq!(wire.call(&[b"STRLEN", b"large:1"]), b":1048576\r\n");
     });
+}
+
+/// Sends `request` again and again and reads nothing, until the server has had enough and disconnects.
+fn ask_until_disconnected(mut stream: TcpStream, request: &[u8]) {
+    stream.set_write_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+    let deadline = Instant::now() + GUARD;
+    loop {
+        match stream.write(request) {
+            // The server takes nothing more at the moment.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
+            Ok(_) => {}
+        }
+        assert!(Instant::now() < deadline, "not disconnected within {GUARD:?}");
+    }
 }
 
 #[test]
@@ -116,7 +142,7 @@ fn garbage_is_answered_and_ended() {
 #[test]
 fn a_large_header_reserves_no_memory() {
     witnessed(&["--shards", "2"], |server| {
-        let before = server.rss_bytes();
+        let before = server.peak_rss_bytes();
         let mut waiting: Vec<Wire> = (0..8).map(|_| server.wire()).collect();
         for wire in &mut waiting {
             wire.expect("PING", "+PONG\r\n");
@@ -125,7 +151,7 @@ fn a_large_header_reserves_no_memory() {
         // A command more of another client: what was sent before it has arrived.
         server.wire().expect("PING", "+PONG\r\n");
         thread::sleep(Duration::from_millis(200));
-        let grown = server.rss_bytes().saturating_sub(before);
+        let grown = server.peak_rss_bytes().saturating_sub(before);
         assert!(grown < 8 * MB, "{} KB more", grown / 1024);
         for mut wire in waiting {
             wire.finish_sending();

@@ -116,8 +116,8 @@ const CONNECTION: &[&str] = &[
     "CONFIG SET timeout 0 timeout 0",
     "CONFIG word",
     "COMMAND GETKEYS MSET {key value}",
-    "COMMAND GETKEYS PING",
-    "COMMAND GETKEYS word",
+    "COMMAND GETKEYS PING value value",
+    "COMMAND GETKEYS word word value",
     "word",
     "word value {word}",
 ];
@@ -131,6 +131,7 @@ const FAMILIES: &[(u64, &[&str])] = &[(45, STRINGS), (22, KEYS), (16, EXPIRY), (
 const TAKEN_AS_WRITTEN: &[&[u8]] = &[b"CLIENT", b"CONFIG"];
 
 /// Few, so that commands meet; some share a slot, and some are no text.
+#[rustfmt::skip]
 const KEY_NAMES: &[&[u8]] = &[
     b"a",
     b"b",
@@ -149,6 +150,7 @@ const KEY_NAMES: &[&[u8]] = &[
 ];
 
 /// Words that numbers, options and names may be replaced with. No small positive number, which would be a short time to live.
+#[rustfmt::skip]
 const WRONG_WORDS: &[&[u8]] = &[
     b"", b"x", b"-1", b"0", b"+5", b"-0", b"00", b" 1", b"1 ", b"1.5", b"1e9", b"0x10", b"\xff\xfe", b"nan", b"inf",
     b"9223372036854775807", b"9223372036854775808", b"-9223372036854775808", b"-9223372036854775809",
@@ -157,6 +159,7 @@ const WRONG_WORDS: &[&[u8]] = &[
                                 abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
 ];
 
+#[rustfmt::skip]
 const FLOATS: &[&str] = &[
     "0",
     "1",
@@ -186,6 +189,7 @@ const FLOATS: &[&str] = &[
     "0.30000000000000004",
 ];
 
+#[rustfmt::skip]
 const NUMBERS: &[&str] = &[
     "0",
     "-0",
@@ -203,6 +207,7 @@ const NUMBERS: &[&str] = &[
     "10000",
 ];
 
+#[rustfmt::skip]
 const PATTERNS: &[&str] = &[
     "*", "?", "key:*", "key:[12]", "key:[^1]", "{t}?", "\\*[?", "[a-c]", "[c-a]", "*:*", "", "nosuch", "[",
     "a\\", "**?*",

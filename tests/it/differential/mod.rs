@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use crate::harness::Server;
 use crate::programs::{Redis, find};
-use crate::wire::{Wire, command, elements, lossy, scanned};
+use crate::wire::{Wire, bulk, command, elements, lossy, scanned};
 
 use exceptions::{Comparison, are_equal_errors, comparison};
 use generator::{Generator, Step, Words, words};
@@ -231,6 +231,10 @@ fn are_equal(words: &Words, ours: &[u8], theirs: &[u8]) -> bool {
     match comparison(words) {
         Comparison::Exact => false,
         Comparison::Kind => true,
+        Comparison::Among(texts) => {
+            let is_among = |reply: &[u8]| texts.iter().any(|text| reply == bulk(text.as_bytes()));
+            is_among(ours) && is_among(theirs)
+        }
         Comparison::Unordered => sorted(ours) == sorted(theirs),
         // A negative number says that there is no time to live, or no key.
         Comparison::Near(distance) => match (number(ours), number(theirs)) {
