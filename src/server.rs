@@ -197,7 +197,7 @@ fn start_shards(
     config: &Config,
 ) -> Result<Vec<ExecutorJoinHandle<()>>, ServerError> {
     let shards = placements.len() as u16;
-    let (report, reports) = mpsc::channel::<(u16, io::Result<()>)>();
+    let (report, reports) = mpsc::sync_channel::<(u16, io::Result<()>)>(placements.len());
     // No shard may take connections before every shard can be reached.
     let everybody_ready = Arc::new(Barrier::new(placements.len()));
     let mut handles = Vec::new();

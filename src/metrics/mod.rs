@@ -58,7 +58,7 @@ impl Stats {
         match known {
             Some(at) => self.errors_by_code[at].1 += 1,
             None if self.errors_by_code.len() < ERROR_CODES_MAX => {
-                self.errors_by_code.push((code.to_owned(), 1))
+                self.errors_by_code.push((code.to_owned(), 1));
             }
             None => {}
         }

@@ -256,7 +256,7 @@ impl Driver {
     fn handle(&mut self, event: Event, now: i64) {
         match event {
             Event::Received { token, result, buffer, is_armed } => {
-                self.received(token, result, buffer, is_armed, now)
+                self.received(token, result, buffer, is_armed, now);
             }
             Event::Sent { token, result, buffer } => self.sent(token, result, buffer, now),
             Event::Accepted { listener, result, is_armed } => self.accepted(listener, result, is_armed, now),

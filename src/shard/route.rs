@@ -430,7 +430,7 @@ impl Router<'_> {
     /// Every shard runs the command on the key groups it owns.
     fn spread_keys(&mut self, row: &Command, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
         let Keys::At { first, step, .. } = row.keys else { unreachable!("the row has keys") };
-        if (args.len() - usize::from(first)) % usize::from(step) != 0 {
+        if !(args.len() - usize::from(first)).is_multiple_of(usize::from(step)) {
             // A key without its value: the command's own check finds the words.
             return self.here(&call, args, is_wanted);
         }

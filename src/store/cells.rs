@@ -138,7 +138,7 @@ impl Cells {
 
     #[inline]
     fn home(&self, tag: u16) -> usize {
-        (u32::from(tag) * self.homes >> 16) as usize
+        ((u32::from(tag) * self.homes) >> 16) as usize
     }
 
     /// Where the entry with this tag that `is_it` accepts stands, until the table changes.

@@ -150,7 +150,7 @@ impl<T> Cell<T> {
         let bytes = self.value();
         match self.header().kind {
             KIND_BYTES => Held::Bytes(bytes),
-            KIND_INTEGER => Held::Integer(i64::from_ne_bytes(bytes.try_into().expect("eight bytes"))),
+            KIND_INTEGER => Held::Integer(self.integer()),
             // SAFETY: a boxed value's bytes are a pointer from `Box::into_raw`, owned by this cell and borrowed with it.
             _ => Held::Boxed(unsafe { &*boxed::<T>(bytes) }),
         }
@@ -176,7 +176,7 @@ impl<T> Cell<T> {
         let at = HEADER + expiry_bytes(header) + header.key_bytes as usize;
         let length = header.value_bytes as usize;
         // SAFETY: the value's bytes lie inside the allocation, are initialised, and `&mut self` makes this the only reference.
-        Some(unsafe { slice::from_raw_parts_mut(self.start().add(at), length) })
+        Some(unsafe { slice::from_raw_parts_mut(self.byte(at), length) })
     }
 
     /// The absolute expiry, Unix milliseconds.
@@ -197,8 +197,7 @@ impl<T> Cell<T> {
     /// Sets the access clock.
     #[inline]
     pub fn set_clock(&mut self, clock: u32) {
-        // SAFETY: the header is initialised and `&mut self` makes this the only access.
-        unsafe { (*self.start().cast::<Header>()).clock = clock };
+        self.header_mut().clock = clock;
     }
 
     /// Bytes the allocation takes, without the object a boxed value points to.
@@ -220,11 +219,9 @@ impl<T> Cell<T> {
         if let Some(at) = expire_at_ms {
             self.write(HEADER, &at.to_ne_bytes());
         }
-        let start = self.start().cast::<Header>();
-        // SAFETY: the header is initialised and `&mut self` makes this the only access.
-        unsafe { (*start).kind = value.kind() };
-        // SAFETY: as above.
-        unsafe { (*start).value_bytes = value.bytes() as u32 };
+        let header = self.header_mut();
+        header.kind = value.kind();
+        header.value_bytes = value.bytes() as u32;
         self.write_value(value);
     }
 
@@ -234,18 +231,13 @@ impl<T> Cell<T> {
             (Some(_), Some(at)) => self.write(HEADER, &at.to_ne_bytes()),
             (None, None) => {}
             _ => {
-                let header = self.header();
-                let payload = match header.kind {
+                let clock = self.clock();
+                let payload = match self.header().kind {
                     KIND_BYTES => Payload::Bytes(self.value()),
-                    KIND_INTEGER => {
-                        Payload::Integer(i64::from_ne_bytes(self.value().try_into().expect("eight bytes")))
-                    }
-                    _ => Payload::Boxed(self.steal_box()),
+                    KIND_INTEGER => Payload::Integer(self.integer()),
+                    _ => Payload::Boxed(self.take_box()),
                 };
-                let moved = Cell::new(self.tag(), self.key(), payload, expire_at_ms, header.clock);
-                // A box was moved, not copied: the old cell must not free it.
-                self.forget_boxed();
-                *self = moved;
+                *self = Cell::new(self.tag(), self.key(), payload, expire_at_ms, clock);
             }
         }
     }
@@ -255,32 +247,21 @@ impl<T> Cell<T> {
         if self.header().kind != KIND_BOXED {
             return None;
         }
-        let object = self.steal_box();
-        self.forget_boxed();
-        Some(object)
+        Some(self.take_box())
     }
 
-    /// A second owner of the boxed object: the caller must call `forget_boxed` before the cell is used or dropped.
-    fn steal_box(&self) -> Box<T> {
+    /// Takes the object out and leaves a number of no meaning in its place.
+    fn take_box(&mut self) -> Box<T> {
         assert_eq!(self.header().kind, KIND_BOXED, "only a boxed value can be taken out");
-        // SAFETY: the pointer came from `Box::into_raw`, and the caller forgets the cell's claim to it.
-        unsafe { Box::from_raw(boxed::<T>(self.value())) }
-    }
-
-    fn forget_boxed(&mut self) {
-        // SAFETY: the header is initialised and `&mut self` makes this the only access. A number's eight bytes may be any.
-        unsafe {
-            let header = self.start().cast::<Header>();
-            if (*header).kind == KIND_BOXED {
-                (*header).kind = KIND_INTEGER;
-            }
-        }
+        let object = boxed::<T>(self.value());
+        self.header_mut().kind = KIND_INTEGER;
+        // SAFETY: the pointer came from `Box::into_raw`, and the cell has just given up its claim to it.
+        unsafe { Box::from_raw(object) }
     }
 
     fn drop_boxed(&mut self) {
         if self.header().kind == KIND_BOXED {
-            drop(self.steal_box());
-            self.forget_boxed();
+            drop(self.take_box());
         }
     }
 
@@ -296,10 +277,27 @@ impl<T> Cell<T> {
     }
 
     #[inline]
+    fn header_mut(&mut self) -> &mut Header {
+        // SAFETY: as in `header`, and `&mut self` makes this the only reference.
+        unsafe { &mut *self.start().cast::<Header>() }
+    }
+
+    /// The address of a byte of the allocation; whoever uses it says why it is inside.
+    #[inline]
+    fn byte(&self, at: usize) -> *mut u8 {
+        self.start().wrapping_add(at)
+    }
+
+    #[inline]
     fn value(&self) -> &[u8] {
         let header = self.header();
         let at = HEADER + expiry_bytes(header) + header.key_bytes as usize;
         self.read(at, header.value_bytes as usize)
+    }
+
+    #[inline]
+    fn integer(&self) -> i64 {
+        i64::from_ne_bytes(self.value().try_into().expect("a number has eight bytes"))
     }
 
     fn layout(&self) -> Layout {
@@ -310,13 +308,13 @@ impl<T> Cell<T> {
     #[inline]
     fn read(&self, at: usize, length: usize) -> &[u8] {
         // SAFETY: callers take `at` and `length` from the header that `new` wrote for this very allocation.
-        unsafe { slice::from_raw_parts(self.start().add(at), length) }
+        unsafe { slice::from_raw_parts(self.byte(at), length) }
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
         // SAFETY: callers take `at` and the length from the header this allocation was made for; the source is another
         // allocation, since a cell's own bytes cannot be borrowed while it is borrowed mutably.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.start().add(at), bytes.len()) };
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.byte(at), bytes.len()) };
     }
 
     fn write_value(&mut self, value: Payload<'_, T>) {
@@ -359,7 +357,7 @@ pub fn prefetch<P>(address: *const P) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch has no effect on memory and never faults.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast())
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
     };
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;

@@ -39,7 +39,7 @@ pub fn resident_bytes() -> (u64, u64) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        line.split_whitespace().nth(0).and_then(|number| number.parse::<u64>().ok()).unwrap_or(0)
+        line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0)
     };
     (kilobytes("VmRSS:") * 1024, kilobytes("VmHWM:") * 1024)
 }

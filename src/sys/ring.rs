@@ -272,7 +272,7 @@ impl Drop for Ring {
     fn drop(&mut self) {
         // Closing the ring does not wait for what is in flight, so replies the kernel may still be reading are left to the process's end.
         for buffer in self.sends.drain(..).flatten() {
-            std::mem::forget(buffer);
+            buffer.leak();
         }
         // SAFETY: dropped once, here, and not used afterwards. The receive buffers are never freed: a request in flight may
         // still write to them, and a ring lives as long as its process.

@@ -11,7 +11,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let entries = cx.keys.tables(cx.db).flat_map(|(_, table)| table.iter());
     let keys: Vec<&[u8]> = entries
         .filter(|entry| !is_expired(entry, now_ms) && (pattern == b"*" || glob_match(pattern, entry.key())))
-        .map(|entry| entry.key())
+        .map(crate::sys::cell::Cell::key)
         .collect();
     cx.reply.array(keys.len());
     keys.into_iter().for_each(|key| cx.reply.bulk(key));

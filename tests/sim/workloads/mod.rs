@@ -19,7 +19,7 @@ pub fn shard_count(rng: &mut Rng) -> usize {
 
 /// The default limits, or a soft limit so low that clients are often held. What clients get must not depend on it.
 pub fn config(rng: &mut Rng) -> Config {
-    let reply_bytes_pause = [64 * 1024 * 1024, 300][rng.below(2) as usize];
+    let reply_bytes_pause = [64 * 1024 * 1024, 300, 20][rng.below(3) as usize];
     Config { reply_bytes_pause, ..Config::default() }
 }
 

@@ -58,7 +58,7 @@ pub fn check_name(name: &[u8]) -> Result<(), CommandError> {
 }
 
 fn is_printable_word(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_graphic())
+    text.iter().all(u8::is_ascii_graphic)
 }
 
 #[cfg(test)]
