@@ -60,7 +60,7 @@ fn insert(c: &mut Criterion) {
     group.throughput(Throughput::Elements(order.len() as u64)).sample_size(10);
     // The stores are returned, so that freeing them is not measured.
     group.bench_function("keyspace", |b| {
-        b.iter_batched(|| (), |()| keyspace_of(&order), BatchSize::PerIteration)
+        b.iter_batched(|| (), |()| keyspace_of(&order), BatchSize::PerIteration);
     });
     group
         .bench_function("hashbrown", |b| b.iter_batched(|| (), |()| map_of(&order), BatchSize::PerIteration));

@@ -13,11 +13,12 @@ use common::{key, sized, value};
 mod common;
 
 type Words = Vec<Vec<u8>>;
+type Compose = fn(usize) -> Words;
 type Encode = fn(&Words) -> Vec<u8>;
 
 fn pipelined(c: &mut Criterion) {
     let mut group = c.benchmark_group("parse/pipelined");
-    let cases: [(&str, Encode, fn(usize) -> Words); 4] = [
+    let cases: [(&str, Encode, Compose); 4] = [
         ("get", multibulk, get),
         ("set", multibulk, set),
         ("inline_get", inline, get),
@@ -110,7 +111,7 @@ fn set(n: usize) -> Words {
 }
 
 /// As many commands as fill one receive buffer.
-fn fill_buffer(encode: Encode, command: fn(usize) -> Words) -> Vec<Words> {
+fn fill_buffer(encode: Encode, command: Compose) -> Vec<Words> {
     let mut bytes = 0;
     let fits = |words: &Words| {
         bytes += encode(words).len();

@@ -35,10 +35,10 @@ fn batches(c: &mut Criterion) {
         assert_eq!(cluster.exchange(&mut sets), b"+OK\r\n".repeat(BATCH));
         assert_eq!(cluster.exchange(&mut gets), values, "the values that SET wrote again");
         group.bench_function(format!("get_{name}"), |b| {
-            b.iter(|| cluster.exchange(black_box(&mut gets)).len())
+            b.iter(|| cluster.exchange(black_box(&mut gets)).len());
         });
         group.bench_function(format!("set_{name}"), |b| {
-            b.iter(|| cluster.exchange(black_box(&mut sets)).len())
+            b.iter(|| cluster.exchange(black_box(&mut sets)).len());
         });
     }
     group.finish();

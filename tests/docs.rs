@@ -22,7 +22,8 @@ fn commands_are_described_as_the_table_has_them() {
         fs::write(&path, &page).unwrap_or_else(|error| panic!("{COMMANDS}: {error}"));
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    let differs = page.lines().zip(written.lines().chain(std::iter::repeat(""))).find(|(ours, file)| ours != file);
+    let differs =
+        page.lines().zip(written.lines().chain(std::iter::repeat(""))).find(|(ours, file)| ours != file);
     assert!(
         page == written,
         "{COMMANDS} is not what the command table says.\n\
@@ -91,7 +92,8 @@ differ. Semantics, replies and error texts are those of Redis 7.2 (the command p
 [differences.md](differences.md) lists the exceptions.
 
 **Arity** counts words, the name and subcommand included; `-n` means at least `n`. **Keys** are positions of words, the name being
-word 0. **Since** is the Redis version that first had the command. **Flags** are those of `COMMAND INFO`.
+word 0. **Since** is the Redis version that first had the command. **Flags** are those of `COMMAND INFO`. Summary and complexity are
+Redis's texts, which clients read through `COMMAND DOCS`.
 **Shards** says who takes part, and how many hops it takes; a hop is one message to each shard concerned and its answer, all at
 the same time. Where everything a command needs is on the connection's shard, there is none.
 
@@ -147,7 +149,8 @@ fn page(table: &Table) -> String {
 fn command_row(row: &Command) -> String {
     let name = format!("`{}`", row.name.replace('|', " ").to_ascii_uppercase());
     let flags: Vec<&str> = row.flags.iter().filter_map(|flag| flag.name()).collect();
-    let summary = if row.is_container { format!("{} Has subcommands.", row.summary) } else { row.summary.to_owned() };
+    let summary =
+        if row.is_container { format!("{} Has subcommands.", row.summary) } else { row.summary.to_owned() };
     table_row(&[
         &name,
         &row.arity.to_string(),
@@ -166,8 +169,10 @@ fn key_words(keys: Keys) -> String {
         -1 => format!("{first}, {}, ...", first + step),
         last if last < 0 => format!("{first}, {}, ... up to word {last} from the end", first + step),
         last => {
-            let words: Vec<String> =
-                (first..=last.unsigned_abs()).step_by(usize::from(step)).map(|word| word.to_string()).collect();
+            let words: Vec<String> = (first..=last.unsigned_abs())
+                .step_by(usize::from(step))
+                .map(|word| word.to_string())
+                .collect();
             words.join(", ")
         }
     }

@@ -210,8 +210,8 @@ fn line(buffer: &[u8], from: usize) -> Option<(&[u8], usize)> {
     let rest = &buffer[from..];
     // Almost every length has one or two digits: look there before calling for a search.
     let carriage = match rest {
-        [_, b'\r', ..] => 1,
-        [_, _, b'\r', ..] => 2,
+        [b'0'..=b'9', b'\r', ..] => 1,
+        [b'0'..=b'9', b'0'..=b'9', b'\r', ..] => 2,
         _ => memchr::memchr(b'\r', rest)?,
     };
     // As Redis does, the byte after the carriage return is skipped unseen, but must have arrived.
@@ -419,6 +419,16 @@ mod tests {
             assert_eq!(Args::new(&buffer, &spans).iter_from(0).collect::<Vec<_>>(), [b"GET", &b"k"[..]]);
             parser.unread(&mut buffer, start);
         }
+    }
+
+    /// Bug 1, found by fuzzing: the shortcut for short lengths looked past a carriage return in their place.
+    #[test]
+    fn a_length_line_ends_at_its_first_carriage_return() {
+        for input in [&b"*\r\x8e\r"[..], b"*1\r\n$\r1\r\n", b"*1\r\r\n"] {
+            let every_byte: Vec<usize> = (0..input.len()).collect();
+            assert_eq!(parse(input), parse_pieces(input, &every_byte));
+        }
+        assert_eq!(error(b"*\r\x8e\r"), "Protocol error: invalid multibulk length");
     }
 
     #[test]

@@ -122,12 +122,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server with `arguments` on a free port; returns once it answers.
+    /// Starts a server with `arguments`, on a free port unless they name one; returns once it answers.
     pub fn start(arguments: &[&str]) -> Server {
         let directory = Directory::new();
         let log = File::create(directory.join("log")).expect("a log file");
         let mut command = Command::new(PROGRAM);
-        command.current_dir(&*directory).args(["--port", "0"]).args(arguments);
+        if !arguments.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
+        command.current_dir(&*directory).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut process = Guarded(command.spawn().expect("the server starts"));
         // The kernel chooses the port and the log tells it: a port looked for beforehand may be taken meanwhile.

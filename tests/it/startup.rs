@@ -109,6 +109,19 @@ fn signals_stop_the_server() {
 }
 
 #[test]
+fn the_port_is_free_again_once_the_server_has_ended() {
+    let first = Server::with_shards(3);
+    let port = first.port.to_string();
+    first.stop();
+    for _ in 0..15 {
+        let server = Server::start(&["--shards", "3", "--port", &port]);
+        let mut wire = server.wire();
+        wire.expect("SET k v", "+OK\r\n");
+        server.stop();
+    }
+}
+
+#[test]
 fn a_client_can_stop_the_server() {
     for (shards, line) in [(1, "SHUTDOWN"), (3, "SHUTDOWN NOSAVE"), (2, "shutdown now")] {
         let mut server = Server::with_shards(shards);

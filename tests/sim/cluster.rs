@@ -123,6 +123,8 @@ impl Cluster {
         // What had arrived when receiving was stopped comes in one last read.
         s.late_bytes = 0;
         s.reads_in_turn += 1;
+        self.shards[s.shard].announce(s.client, &mut data);
+        self.shards[s.shard].end_of_announcements();
         if again {
             self.shards[s.shard].receive(s.client, &mut data.clone(), self.now_ms);
         }

@@ -11,6 +11,14 @@ const EVENTS_MAX: usize = 400_000;
 /// How long a simulation may take by its own clock: longer than any pause or stall in a workload.
 const DURATION_MS_MAX: i64 = 1_000_000;
 
+/// What one run is inclined to. Each run has its own habits: choices that are even everywhere seldom pile anything up.
+struct Habits {
+    /// The most bytes of a read or a send; none for every size.
+    portion_bytes_max: Option<u64>,
+    /// How often input, sends and messages go ahead when they could, in quarters.
+    eagerness: [u64; 3],
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Input(usize),
@@ -29,6 +37,7 @@ pub fn run(
     mut after_event: impl FnMut(&mut Cluster, &mut Rng) -> Result<(), String>,
 ) -> Result<(), String> {
     let started_ms = cluster.now_ms;
+    let habits = Habits::new(rng);
     let mut events = Vec::new();
     for _ in 0..EVENTS_MAX {
         list(cluster, &mut events);
@@ -57,12 +66,46 @@ pub fn run(
         let event = match rng.below(8) {
             0 => Event::Turn(rng.below(cluster.shards.len() as u64) as usize),
             1 if rng.below(4) == 0 => Event::Time,
-            _ => events[rng.below(events.len() as u64) as usize],
+            _ => habits.choose(rng, &events),
         };
-        happen(cluster, rng, event);
+        happen(cluster, rng, &habits, event);
         after_event(cluster, rng)?;
     }
     Err(format!("still busy after {EVENTS_MAX} events"))
+}
+
+impl Habits {
+    fn new(rng: &mut Rng) -> Habits {
+        let portion_bytes_max = [None, Some(100), Some(1000), Some(100_000)][rng.below(4) as usize];
+        Habits { portion_bytes_max, eagerness: [(); 3].map(|()| 1 + rng.below(4)) }
+    }
+
+    fn choose(&self, rng: &mut Rng, events: &[Event]) -> Event {
+        loop {
+            let event = events[rng.below(events.len() as u64) as usize];
+            let eagerness = match event {
+                Event::Input(_) | Event::EndOfInput(_) => self.eagerness[0],
+                Event::Send(_) => self.eagerness[1],
+                Event::Message(..) => self.eagerness[2],
+                Event::Turn(_) | Event::Time => 4,
+            };
+            if rng.below(4) < eagerness {
+                return event;
+            }
+        }
+    }
+
+    /// A part of `whole` bytes, at least one.
+    fn portion(&self, rng: &mut Rng, whole: usize) -> usize {
+        let bound = match (self.portion_bytes_max, rng.below(4)) {
+            (Some(bytes_max), _) => bytes_max,
+            (None, 0) => 1,
+            (None, 1) => 30,
+            (None, 2) => 500,
+            (None, _) => return whole,
+        };
+        1 + rng.below(bound.min(whole as u64)) as usize
+    }
 }
 
 /// Everything that could happen now, apart from turns and time.
@@ -85,10 +128,10 @@ fn list(cluster: &Cluster, events: &mut Vec<Event>) {
     }
 }
 
-fn happen(cluster: &mut Cluster, rng: &mut Rng, event: Event) {
+fn happen(cluster: &mut Cluster, rng: &mut Rng, habits: &Habits, event: Event) {
     let shard = match event {
         Event::Input(n) => {
-            let bytes = portion(rng, cluster.sockets[n].deliverable().min(READ_BYTES_MAX));
+            let bytes = habits.portion(rng, cluster.sockets[n].deliverable().min(READ_BYTES_MAX));
             cluster.deliver_input(n, bytes);
             cluster.sockets[n].shard
         }
@@ -99,7 +142,7 @@ fn happen(cluster: &mut Cluster, rng: &mut Rng, event: Event) {
         }
         Event::Send(n) => {
             let (replies, gone) = cluster.sockets[n].sending.as_ref().expect("a send is in flight");
-            let bytes = portion(rng, replies.len() - gone);
+            let bytes = habits.portion(rng, replies.len() - gone);
             cluster.report_send(n, bytes);
             cluster.sockets[n].shard
         }
@@ -125,15 +168,4 @@ fn tick_all(cluster: &mut Cluster) {
             cluster.tick(shard);
         }
     }
-}
-
-/// A part of `whole` bytes: one, a few, many or all.
-fn portion(rng: &mut Rng, whole: usize) -> usize {
-    let bound = match rng.below(4) {
-        0 => 1,
-        1 => 30,
-        2 => 500,
-        _ => return whole,
-    };
-    1 + rng.below(bound.min(whole as u64)) as usize
 }

@@ -9,7 +9,7 @@ use crate::oracle::Oracle;
 use crate::scheduler;
 use crate::script::{self, Reach, Script};
 use crate::seeds::Verdict;
-use crate::socket::Behaviour;
+use crate::socket::{Behaviour, Socket};
 use crate::workloads::{all_finished, compare, config, shard_count};
 
 /// Whether clients leave before they are served.
@@ -49,7 +49,7 @@ pub fn run(seed: u64, leaving: Leaving, fault: Option<Fault>) -> Verdict {
     let first = newcomers.pop().expect("there are clients");
     connect(&mut cluster, &mut rng, first);
     scheduler::run(&mut cluster, &mut rng, |cluster, rng| {
-        let is_idle = cluster.sockets.iter().all(|socket| socket.is_finished());
+        let is_idle = cluster.sockets.iter().all(Socket::is_finished);
         if (is_idle || rng.below(50) == 0)
             && let Some(next) = newcomers.pop()
         {
