@@ -97,7 +97,8 @@ fn placements(options: &Options) -> Result<Vec<Option<usize>>, ServerError> {
     Ok((0..shards)
         .map(|shard| match chosen {
             Some(cpus) => Some(cpus[shard % cpus.len()]),
-            None if shards <= allowed.len() => Some(allowed[shard]),
+            // Under a quota without a cpuset, others share these CPUs, and may all have chosen the first ones.
+            None if shards <= allowed.len() && usable == allowed.len() => Some(allowed[shard]),
             None => None,
         })
         .collect())

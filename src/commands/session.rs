@@ -88,8 +88,10 @@ pub struct Server {
 /// Something a command asks of the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Disconnect the client with this session index: at once, or after its replies if it is the caller.
+    /// Disconnect the client with this session index at once.
     Kill(u32),
+    /// Disconnect the client with this session index, the caller, once it has its replies.
+    Leave(u32),
     /// Clients held by `CLIENT PAUSE` may go on.
     Resume,
     /// The whole process must end, as if it had got a SIGTERM.

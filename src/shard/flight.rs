@@ -94,18 +94,14 @@ impl Flight {
     }
 }
 
-/// Sends what was packed for other shards, and holds the client until all of it has come back. A flight for which nothing was
-/// packed (all parts ran here) is complete at once.
-pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
+/// Sends what was packed for other shards, and holds the client until all of it has come back.
+pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>) {
     flight.cover_local();
     flight.waiting = send_packed(shard, client);
+    assert!(flight.waiting > 0, "a flight begins with a packed call");
     let Some(c) = shard.client_mut(client) else { return };
-    let waits = flight.waiting > 0;
     c.flight = Some(flight);
     c.held.flight = true;
-    if !waits {
-        advance(shard, client, now_ms);
-    }
 }
 
 /// Moves all packed calls to the outbox and returns how many messages they are.

@@ -391,14 +391,8 @@ impl Shard {
     fn after_commands(&mut self, now_ms: i64) {
         while let Some(request) = self.core.server.requests.pop() {
             match request {
-                Request::Kill(index) => {
-                    let is_caller = self.core.server.sessions.get(index).is_some_and(|s| s.is_closing);
-                    if let Some(client) = &mut self.clients[index as usize] {
-                        let gets_replies = is_caller && client.closing != Closing::Now;
-                        client.closing = if gets_replies { Closing::AfterReplies } else { Closing::Now };
-                        self.touch(index);
-                    }
-                }
+                Request::Kill(index) => self.close(index, Closing::Now),
+                Request::Leave(index) => self.close(index, Closing::AfterReplies),
                 Request::Shutdown => self.wants_shutdown = true,
                 Request::Resume => {
                     for client in std::mem::take(&mut self.paused) {
@@ -418,6 +412,16 @@ impl Shard {
         }
         if self.core.server.config.idle_seconds_max > 0 && !self.core.server.sessions.is_empty() {
             self.tick_within(now_ms, 1000);
+        }
+    }
+
+    /// Sends a client on its way out, never back from a shorter way to a longer one.
+    fn close(&mut self, index: u32, closing: Closing) {
+        if let Some(client) = &mut self.clients[index as usize] {
+            if client.closing != Closing::Now {
+                client.closing = closing;
+            }
+            self.touch(index);
         }
     }
 

@@ -192,7 +192,7 @@ fn process(shard: &mut Shard, client: ClientRef, buffer: &mut [u8], now_ms: i64)
     c.parser.rebase(used);
     shard.batch = batch;
     if let Some(flight) = flight {
-        flight::depart(shard, client, flight, now_ms);
+        flight::depart(shard, client, flight);
     }
     (used, stop)
 }

@@ -22,6 +22,6 @@ mod tests {
         let mut bench = Bench::default();
         assert_eq!(bench.run("QUIT"), "OK");
         assert!(bench.server.sessions.get(0).is_some_and(|session| session.is_closing));
-        assert_eq!(bench.server.requests, [Request::Kill(0)]);
+        assert_eq!(bench.server.requests, [Request::Leave(0)]);
     }
 }

@@ -45,8 +45,10 @@ pub fn merge_killed(parts: &Parts<'_>, reply: &mut Writer<'_>) {
 pub fn disconnect(cx: &mut Cx<'_>, index: u32) {
     if cx.caller.session == Some(index) {
         cx.session().is_closing = true;
+        cx.server.requests.push(Request::Leave(index));
+    } else {
+        cx.server.requests.push(Request::Kill(index));
     }
-    cx.server.requests.push(Request::Kill(index));
 }
 
 /// `CLIENT KILL address`, which Redis had before it had filters.
@@ -124,7 +126,7 @@ mod tests {
         }
         let reply = bench.run(script);
         let killed = bench.server.requests.iter().map(|request| match request {
-            Request::Kill(index) => *index,
+            Request::Kill(index) | Request::Leave(index) => *index,
             other => panic!("{other:?}"),
         });
         (reply, killed.collect())
