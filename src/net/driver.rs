@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use futures_lite::future;
+use rustix::net::{Shutdown, shutdown};
 
 use crate::base::limits::{INBOX_BATCH, RECV_BUFFER_BYTES, RECV_BUFFERS, RING_COMPLETIONS, RING_ENTRIES};
 use crate::net::clock::now_ms;
@@ -500,7 +501,11 @@ impl Driver {
     /// Lets replies under way leave, for a moment, before the process ends.
     fn flush_and_end(&mut self) {
         let deadline = Instant::now() + STOP_FLUSH;
-        self.listeners.clear();
+        // An accept under way keeps its socket until the kernel has torn down the ring, which may be after the process has ended.
+        // Shut down, the socket listens no more: a server that starts next finds its port free.
+        for listener in self.listeners.drain(..) {
+            let _ = shutdown(&listener.socket, Shutdown::Both);
+        }
         while self.connections.iter().flatten().any(|connection| connection.sending.is_some())
             && Instant::now() < deadline
         {

@@ -240,9 +240,20 @@ fn parse(
 
 /// Finds each call's row, slot and hash, and fetches what the local ones will touch.
 fn locate(core: &Core, buffer: &[u8], batch: &mut Batch, db: u16) {
+    // A pipeline mostly repeats its command, spelt the same: then the row is known.
+    let mut previous: Option<(&[u8], u16)> = None;
     for call in &mut batch.calls {
         let args = words_of(buffer, &batch.spans, call);
-        let Ok(row) = core.table.resolve(&args) else { continue };
+        let row = match previous {
+            Some((name, row)) if name == args.get(0) && core.table.row(row).accepts(args.len()) => row,
+            _ => match core.table.resolve(&args) {
+                Ok(row) => row,
+                Err(_) => continue,
+            },
+        };
+        // The row of a subcommand depends on a second word.
+        let named_alone = core.table.row(row).name.len() == args.get(0).len() && !core.table.row(row).is_container;
+        previous = named_alone.then(|| (args.get(0), row));
         call.row = row;
         call.db = db;
         if let Keys::At { first, .. } = core.table.row(row).keys {

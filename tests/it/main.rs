@@ -1,8 +1,8 @@
 //! Integration tests: the real process over real sockets, with the clients and tools that people use.
 //!
 //! No test asserts how long something takes; deadlines only keep a broken server from hanging a run. Where a program
-//! or a limit that a test needs is missing, the test says `SKIPPED: ...` on standard error; with
-//! `COREVAULT_REQUIRE_REDIS=1` that is a failure.
+//! that a test needs is missing, or a limit too low, the test says `SKIPPED: ...` on standard error; with
+//! `COREVAULT_REQUIRE_REDIS=1` a missing program is a failure.
 
 mod differential;
 mod harness;

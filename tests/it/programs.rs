@@ -12,7 +12,7 @@ pub fn find(test: &str, program: &str) -> Option<PathBuf> {
     let found =
         std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file());
     if found.is_none() {
-        skip(test, &format!("no {program} on this machine"));
+        skip_unless_required(test, &format!("no {program} on this machine"));
     }
     found
 }
@@ -28,9 +28,16 @@ pub fn find_python(test: &str) -> Option<PathBuf> {
             "{} has no package `redis`; COREVAULT_TEST_PYTHON names a Python that has",
             python.display()
         );
-        skip(test, &why);
+        skip_unless_required(test, &why);
     }
     has_package.then_some(python)
+}
+
+/// A skip for want of a program would hide a failure where all are meant to be installed.
+fn skip_unless_required(test: &str, why: &str) {
+    let is_required = std::env::var("COREVAULT_REQUIRE_REDIS").is_ok_and(|value| value == "1");
+    assert!(!is_required, "{test} cannot be skipped with COREVAULT_REQUIRE_REDIS=1: {why}");
+    skip(test, why);
 }
 
 /// A Redis server to compare with, on a Unix socket.
