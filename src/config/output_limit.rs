@@ -2,9 +2,8 @@
 //! exist yet; limits of other classes are refused unless they say that there is none.
 //!
 //! Past the hard limit a client is disconnected, as in Redis. Past the soft limit its commands wait, and only a client that reads
-//! nothing for so many seconds is disconnected: a pipeline larger than the limit slows down instead of breaking.
-//! What other shards answer to one read is counted when it comes back, so one read may pass the soft limit, but never the hard one.
-//! A limit of 0 means the highest that the server supports.
+//! nothing for so many seconds is disconnected: a pipeline larger than the limit slows down instead of breaking. A limit of 0
+//! means the highest that the server supports.
 
 use crate::base::number::parse_i64;
 use crate::config::Config;

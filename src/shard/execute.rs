@@ -130,21 +130,23 @@ pub(super) fn prefetch<'c>(
 pub(super) fn run_calls(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     let core = &mut shard.core;
     let client_id = calls.client_id;
-    let Calls { buffer, spans, calls: list, writes, replies, ends, parts, .. } = &mut *calls;
-    let mut is_over_limit = false;
-    'batches: for batch in list.chunks(PREFETCH_BATCH) {
+    let Calls { buffer, spans, calls: list, writes, replies, ends, parts, done, is_over_limit, .. } =
+        &mut *calls;
+    let (pause, limit) = (core.server.config.reply_bytes_pause, core.server.config.reply_bytes_max);
+    'batches: for batch in list[*done..].chunks(PREFETCH_BATCH) {
         if batch.len() > 1 {
             prefetch(core, buffer, spans, batch.iter());
         }
         for call in batch {
             let args = words_of(buffer, spans, call);
+            *done += 1;
             match call.stage {
                 Stage::Run => {
                     let caller = Caller { id: client_id, session: None, no_touch: call.no_touch };
                     run(core, call, &args, replies, caller, now_ms);
                     ends.push(replies.len() as u32);
-                    if replies.len() > core.server.config.reply_bytes_max {
-                        is_over_limit = true;
+                    if replies.len() > pause.min(limit) {
+                        *is_over_limit = replies.len() > limit;
                         break 'batches;
                     }
                 }
@@ -153,6 +155,5 @@ pub(super) fn run_calls(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
             }
         }
     }
-    calls.is_over_limit = is_over_limit;
     shard.outbox.push_back((calls.home, Message::Replies(calls)));
 }

@@ -69,6 +69,10 @@ pub(super) struct Flight {
     /// Messages that have not come back.
     waiting: usize,
     arrived: Vec<Box<Calls>>,
+    /// Pieces written to the client.
+    written: usize,
+    /// Bytes of `local` written to the client.
+    written_local: usize,
     pub gathering: Option<Box<Gathering>>,
 }
 
@@ -135,11 +139,11 @@ pub(super) fn arrive(shard: &mut Shard, calls: Box<Calls>, now_ms: i64) {
     }
 }
 
-/// All messages of a hop have come back: decides and sends the next hop, or completes the flight.
+/// All messages of a hop have come back: decides and sends the next hop, or writes the replies.
 fn advance(shard: &mut Shard, client: ClientRef, now_ms: i64) {
     let Some(mut flight) = shard.client_mut(client).and_then(|c| c.flight.take()) else { return };
-    // A target that stopped at the reply limit has not read its parts, and the client is about to be disconnected.
-    let is_complete = !flight.arrived.iter().any(|calls| calls.is_over_limit);
+    // A target that stopped at a reply limit has not read its parts.
+    let is_complete = flight.arrived.iter().all(|calls| calls.is_done() && !calls.is_over_limit);
     if let Some(gathering) = &mut flight.gathering
         && gathering.reply.is_none()
         && is_complete
@@ -147,12 +151,6 @@ fn advance(shard: &mut Shard, client: ClientRef, now_ms: i64) {
         let bulk_bytes_max = shard.core.server.config.bulk_bytes_max;
         let decision = Decision { db: gathering.call.db, now_ms, bulk_bytes_max };
         let writes = decide(gathering, &mut flight.arrived, decision, &mut shard.core.server.stats);
-        if flight.pieces.is_empty() {
-            // The object can carry the second hop.
-            while let Some(calls) = flight.arrived.pop() {
-                recycle(shard, calls);
-            }
-        }
         let call = gathering.call;
         for write in writes {
             let owner = shard.core.owner(Key::new(&write.key).slot);
@@ -170,7 +168,7 @@ fn advance(shard: &mut Shard, client: ClientRef, now_ms: i64) {
             return;
         }
     }
-    complete(shard, client, flight, now_ms);
+    deliver(shard, client, flight, now_ms);
 }
 
 fn pack_write(shard: &mut Shard, owner: u16, call: Call, write: Write) {
@@ -225,44 +223,121 @@ fn decide(
     writes
 }
 
-/// Writes the replies in order, and lets the client go on.
-fn complete(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
-    let mut is_over_limit = false;
+/// How far the replies of a flight could be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// All of them.
+    All,
+    /// Up to the soft limit, or up to a call that its target has not run: the client must read first.
+    Part,
+    /// The client cannot be answered within its hard limit.
+    OverLimit,
+}
+
+/// Writes the replies in order, as far as they may go, and then lets the client go on.
+fn deliver(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
     for calls in flight.arrived.drain(..) {
-        is_over_limit |= calls.is_over_limit;
         // A gathering command's second hop answers with a second object of the same target, which has no replies.
         let place = &mut shard.packing[usize::from(calls.target)];
-        if place.is_none() || !calls.ends.is_empty() {
+        if place.is_none() || calls.has_reply() || calls.is_over_limit {
             *place = Some(calls);
         }
     }
-    let limit = shard.core.server.config.reply_bytes_max;
-    if let Some(Some(c)) = shard.clients.get_mut(client.index as usize)
-        && c.generation == client.generation
-    {
-        if c.closing != Closing::Now && (is_over_limit || !write_pieces(c, &flight, &mut shard.packing, limit)) {
-            c.closing = Closing::Now;
-            shard.core.server.stats.output_limit_disconnects += 1;
-            tracing::warn!("client's replies pass client-output-buffer-limit normal: disconnected");
+    let (pause, limit) =
+        (shard.core.server.config.reply_bytes_pause, shard.core.server.config.reply_bytes_max);
+    let written = match &mut shard.clients[client.index as usize] {
+        Some(c) if c.generation == client.generation && c.closing != Closing::Now => {
+            write_pieces(c, &mut flight, &mut shard.packing, pause, limit)
         }
-        c.held.flight = false;
+        // Gone or going: nobody wants the replies.
+        _ => Written::All,
+    };
+    if written == Written::Part {
+        flight.arrived.extend(shard.packing.iter_mut().filter_map(Option::take));
+        let Some(c) = shard.client_mut(client) else { return };
+        c.flight = Some(flight);
+        c.held.output = c.reply_bytes() > pause / 2;
+        c.progress_ms = now_ms;
+        let must_read = c.held.output;
+        shard.touch(client.index);
+        if must_read {
+            shard.tick_within(now_ms, 1000);
+        } else {
+            // What was skipped was unwanted: nothing waits to be read.
+            proceed(shard, client, now_ms);
+        }
+        return;
     }
     for place in 0..shard.packing.len() {
         if let Some(calls) = shard.packing[place].take() {
             recycle(shard, calls);
         }
     }
+    if written == Written::OverLimit {
+        shard.core.server.stats.output_limit_disconnects += 1;
+        tracing::warn!("client's replies pass client-output-buffer-limit normal: disconnected");
+    }
+    if let Some(c) = shard.client_mut(client) {
+        c.held.flight = false;
+        if written == Written::OverLimit {
+            c.closing = Closing::Now;
+        }
+    }
     shard.resume(client, now_ms);
 }
 
-/// Writes what all pieces of a flight reply; whether that stays within the limit.
-fn write_pieces(c: &mut Client, flight: &Flight, arrived: &mut [Option<Box<Calls>>], limit: usize) -> bool {
-    let mut from = 0;
-    for piece in &flight.pieces {
+/// Goes on with a flight that stopped because its client had to read: targets whose replies are used up run the calls that are
+/// left.
+pub(super) fn proceed(shard: &mut Shard, client: ClientRef, now_ms: i64) {
+    let Some(c) = shard.client_mut(client) else { return };
+    if c.held.output || c.flight.as_ref().is_none_or(|flight| flight.waiting > 0) {
+        return;
+    }
+    let Some(mut flight) = c.flight.take() else { return };
+    for mut calls in std::mem::take(&mut flight.arrived) {
+        if calls.is_done() || calls.has_reply() {
+            flight.arrived.push(calls);
+        } else {
+            calls.forget_replies();
+            let target = usize::from(calls.target);
+            shard.packing[target] = Some(calls);
+        }
+    }
+    flight.waiting = send_packed(shard, client);
+    if flight.waiting == 0 {
+        return deliver(shard, client, flight, now_ms);
+    }
+    if let Some(c) = shard.client_mut(client) {
+        c.flight = Some(flight);
+    }
+}
+
+/// Writes what the pieces of a flight reply, from where the last call of this function stopped.
+fn write_pieces(
+    c: &mut Client,
+    flight: &mut Flight,
+    arrived: &mut [Option<Box<Calls>>],
+    pause: usize,
+    limit: usize,
+) -> Written {
+    if arrived.iter().flatten().any(|calls| calls.is_over_limit) {
+        return Written::OverLimit;
+    }
+    while let Some(piece) = flight.pieces.get(flight.written) {
+        let has_reply =
+            |target: &u16| arrived[usize::from(*target)].as_ref().is_some_and(|calls| calls.has_reply());
+        let is_there = match piece {
+            Piece::Local(_) => true,
+            Piece::Remote(target) | Piece::Unwanted(target) => has_reply(target),
+            Piece::Merged(merged) => merged.targets.iter().all(has_reply),
+        };
+        if !is_there || c.reply_bytes() > pause {
+            return Written::Part;
+        }
         match piece {
             Piece::Local(to) => {
-                c.out.extend_from_slice(&flight.local[from..*to]);
-                from = *to;
+                c.out.extend_from_slice(&flight.local[flight.written_local..*to]);
+                flight.written_local = *to;
             }
             Piece::Remote(target) => c.out.extend_from_slice(next_reply(arrived, *target)),
             Piece::Unwanted(target) => {
@@ -276,16 +351,21 @@ fn write_pieces(c: &mut Client, flight: &Flight, arrived: &mut [Option<Box<Calls
                 }
             }
         }
+        flight.written += 1;
         if c.reply_bytes() > limit {
-            return false;
+            return Written::OverLimit;
         }
     }
-    if let Some(gathering) = &flight.gathering
-        && gathering.is_wanted
-    {
-        c.out.extend_from_slice(gathering.reply.as_deref().expect("the decision was made"));
+    if let Some(gathering) = &flight.gathering {
+        let Some(reply) = &gathering.reply else {
+            // Some target has not read its parts yet.
+            return Written::Part;
+        };
+        if gathering.is_wanted {
+            c.out.extend_from_slice(reply);
+        }
     }
-    c.reply_bytes() <= limit
+    if c.reply_bytes() > limit { Written::OverLimit } else { Written::All }
 }
 
 fn next_reply(arrived: &mut [Option<Box<Calls>>], target: u16) -> &[u8] {

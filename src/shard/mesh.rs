@@ -75,9 +75,12 @@ pub struct Calls {
     pub(super) ends: Vec<u32>,
     /// What calls of stage `Read` found.
     pub(super) parts: Vec<Part>,
+    /// How many of the calls the target has run. It stops when the replies pass the soft reply limit, and goes on when the object
+    /// comes again.
+    pub(super) done: usize,
     /// While the reply is assembled: how many replies were used.
     pub(super) used: usize,
-    /// The target stopped because the replies passed the reply limit.
+    /// One reply alone passed the hard limit: the client cannot be answered.
     pub(super) is_over_limit: bool,
 }
 
@@ -91,6 +94,7 @@ impl Calls {
         self.replies.clear();
         self.ends.clear();
         self.parts.clear();
+        self.done = 0;
         self.used = 0;
         self.is_over_limit = false;
     }
@@ -110,6 +114,24 @@ impl Calls {
     #[cfg(test)]
     pub(super) fn args(&self, call: &Call) -> Args<'_> {
         words_of(&self.buffer, &self.spans, call)
+    }
+
+    /// Whether the target has run all calls.
+    pub(super) fn is_done(&self) -> bool {
+        self.done == self.calls.len()
+    }
+
+    /// Whether there is a reply that was not used yet.
+    pub(super) fn has_reply(&self) -> bool {
+        self.used < self.ends.len()
+    }
+
+    /// Forgets replies, all of which were used, before the target goes on.
+    pub(super) fn forget_replies(&mut self) {
+        debug_assert!(!self.has_reply());
+        self.replies.clear();
+        self.ends.clear();
+        self.used = 0;
     }
 
     /// The next reply that was not used yet.

@@ -371,6 +371,7 @@ impl Shard {
 
     /// Runs what a client sent while it could not be served.
     fn resume(&mut self, client: ClientRef, now_ms: i64) {
+        flight::proceed(self, client, now_ms);
         route::resume(self, client, now_ms);
         self.note_buffers(client);
         self.touch(client.index);

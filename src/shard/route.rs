@@ -76,13 +76,16 @@ pub(super) fn receive(shard: &mut Shard, client: ClientRef, data: &mut [u8], now
 pub(super) fn announce(shard: &mut Shard, client: ClientRef, data: &mut [u8]) {
     let Some(c) = shard.client(client) else { return };
     // Parsing an inline command would unescape it in place; what waits already is not worth guessing at.
-    if !c.query.is_empty() || c.held.any() || data.first() != Some(&b'*') || data.len() > ANNOUNCED_BYTES_MAX {
+    if !c.query.is_empty() || c.held.any() || data.first() != Some(&b'*') || data.len() > ANNOUNCED_BYTES_MAX
+    {
         return;
     }
     let core = &shard.core;
     let spans = &mut shard.batch.spans;
     spans.clear();
-    let Ok(Step::Command) = Parser::default().step(data, core.server.config.bulk_bytes_max, spans) else { return };
+    let Ok(Step::Command) = Parser::default().step(data, core.server.config.bulk_bytes_max, spans) else {
+        return;
+    };
     if spans.is_empty() {
         return;
     }
@@ -252,7 +255,8 @@ fn locate(core: &Core, buffer: &[u8], batch: &mut Batch, db: u16) {
             },
         };
         // The row of a subcommand depends on a second word.
-        let named_alone = core.table.row(row).name.len() == args.get(0).len() && !core.table.row(row).is_container;
+        let named_alone =
+            core.table.row(row).name.len() == args.get(0).len() && !core.table.row(row).is_container;
         previous = named_alone.then(|| (args.get(0), row));
         call.row = row;
         call.db = db;
@@ -573,7 +577,9 @@ impl Router<'_> {
     fn pack_read(&mut self, target: u16, call: Call, args: &Args<'_>) {
         let calls = packed(self.packing, self.spare_calls, target);
         match calls.calls.last() {
-            Some(&Call { stage: Stage::Read(_), first, words, .. }) => calls.calls.push(Call { first, words, ..call }),
+            Some(&Call { stage: Stage::Read(_), first, words, .. }) => {
+                calls.calls.push(Call { first, words, ..call })
+            }
             _ => calls.push(call, args.iter_from(0)),
         }
         self.flight().calls += 1;

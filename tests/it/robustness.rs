@@ -84,7 +84,6 @@ fn a_client_that_never_reads_costs_bounded_memory() {
 }
 
 #[test]
-#[ignore = "replies of another shard past the hard limit disconnect, although the client reads"]
 fn a_pipeline_larger_than_the_limit_slows_down_and_is_answered() {
     const REPLIES: usize = 64;
     witnessed(&["--shards", "2"], |server| {
