@@ -127,6 +127,7 @@ fn redis_level(level: tracing::Level) -> &'static str {
 }
 
 fn main() -> ExitCode {
+    corevault::sys::allocator::return_large_blocks_at_once();
     let CommandLine { tool, serve } = CommandLine::parse();
     if let Some(Tool::Doctor(serve)) = tool {
         let (report, is_able) = server::doctor(&serve.options());

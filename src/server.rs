@@ -1,4 +1,5 @@
-//! Wires a server together: options → preflight → listeners → one executor a shard → signals → an orderly end. No logic of its own.
+//! Wires a server together: options → preflight → listeners → one executor a shard → signals → an orderly end.
+//! No logic of its own.
 
 use std::io;
 use std::net::IpAddr;
@@ -154,6 +155,12 @@ pub fn run(options: &Options, started: impl FnOnce(u16)) -> Result<(), ServerErr
             let _ = signal_hook::low_level::raise(SIGTERM);
         },
     });
+    if !options.bind_address.is_loopback() {
+        tracing::warn!(
+            "clients need no password, and this server listens on {}: whoever reaches the port reads and changes everything",
+            options.bind_address
+        );
+    }
     let handles = start_shards(&placements, &shared, inboxes, listeners, &process, &config)?;
     tracing::info!(port, shards, address = %options.bind_address, pid = process.pid, "ready to accept connections");
     started(port);

@@ -121,6 +121,7 @@ fn spread(row: &Command) -> &'static str {
         Spread::Keys(_) => "keys",
         Spread::Gather(_) => "gather",
         Spread::Shards(_) => "all",
+        Spread::Ordered(_) => "all, in one order",
         Spread::Cursor => "cursor",
     }
 }

@@ -16,15 +16,40 @@ pub const QUERY_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const REPLY_BYTES_PAUSE: usize = 64 * 1024 * 1024;
 /// Replies waiting for one client at which it is disconnected, bytes.
 pub const REPLY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Bytes handed to the kernel in one send: what it takes of a large reply is seen piece by piece, so a slow reader that does read
+/// is told from one that does not.
+pub const SEND_BYTES_MAX: usize = 1024 * 1024;
 /// How long a client may stay paused without reading before it is disconnected, seconds.
 pub const REPLY_STALL_SECONDS_MAX: u64 = 60;
 /// Input accepted from a client whose commands are not executed at the moment, bytes; past it the socket is no longer read.
 pub const HELD_QUERY_BYTES_MAX: usize = 64 * 1024;
 
+/// An argument of which more than this is missing gets its whole space at once, bytes.
+pub const BIG_ARGUMENT_BYTES: usize = 32 * 1024;
+/// A query buffer larger than this is given back when it is empty, bytes.
+pub const QUERY_BYTES_KEPT_MAX: usize = 64 * 1024;
+/// A reply buffer larger than this is given back when its replies are sent, bytes.
+pub const REPLY_BYTES_KEPT_MAX: usize = 64 * 1024;
+/// Free reply buffers that a shard keeps.
+pub const SPARE_REPLY_BUFFERS_MAX: usize = 1024;
+/// A send up to this size is expected to complete as it is submitted: it fits the socket's buffer, bytes.
+pub const INLINE_SEND_BYTES_MAX: usize = 16 * 1024;
+/// Pause before accepting again when the process has no descriptors left, milliseconds.
+pub const ACCEPT_PAUSE_MS: i64 = 100;
+
 /// Commands that are looked up together before any of them runs (see `docs/ARCHITECTURE.md`, prefetch).
 pub const PREFETCH_BATCH: usize = 32;
+/// A read longer than this holds a pipeline, which has a prefetch of its own, bytes.
+pub const ANNOUNCED_BYTES_MAX: usize = 512;
+/// Entries of a flushed database freed between two looks at the sockets.
+pub const DISCARD_STEP: usize = 2000;
 /// Commands of one client that may be under way on other shards at once.
 pub const FLIGHT_CALLS_MAX: usize = 4096;
+
+/// Free message objects that a shard keeps, and the most bytes that one of them may hold.
+pub const SPARE_CALLS_MAX: usize = 64;
+/// See `SPARE_CALLS_MAX`.
+pub const SPARE_CALLS_BYTES_MAX: usize = 256 * 1024;
 
 /// Messages an inbox holds. A sender that finds it full keeps its message and stops reading the clients concerned.
 pub const INBOX_MESSAGES: usize = 1024;

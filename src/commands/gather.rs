@@ -62,6 +62,8 @@ pub type Decided = Result<Vec<Write>, CommandError>;
 /// key words, writes the reply and returns the changes.
 #[derive(Clone, Copy)]
 pub struct Gather {
+    /// `read` looks at the key word alone, as word 1: then the other words, which may be large values, stay where they are.
+    pub reads_key_alone: bool,
     /// On the shard of a key: what is there?
     pub read: fn(&mut Cx<'_>, &Args<'_>, usize) -> Part,
     /// On the shard of the connection: what follows?

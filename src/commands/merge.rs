@@ -7,7 +7,7 @@ use crate::resp::write::Writer;
 
 /// The parts of one command.
 pub struct Parts<'a> {
-    /// The whole command.
+    /// The whole command; no words for one spread by keys.
     pub args: Args<'a>,
     /// One reply for each shard that took part; the connection's own shard comes first if it did.
     pub replies: &'a [&'a [u8]],

@@ -112,6 +112,9 @@ pub enum Spread {
     Gather(&'static Gather),
     /// Every shard runs it; the parts are merged.
     Shards(Merge),
+    /// As `Shards`, for what changes every shard: all shards run such commands in the same order, the one in which the first shard
+    /// ran them.
+    Ordered(Merge),
     /// Runs on the shard whose slots the cursor (word 1) has reached.
     Cursor,
 }
@@ -414,10 +417,10 @@ mod tests {
             let has_keys = row.keys != Keys::None;
             match row.spread {
                 Spread::Key | Spread::Keys(_) | Spread::Gather(_) => {
-                    assert!(has_keys, "{} has no key to route by", row.name)
+                    assert!(has_keys, "{} has no key to route by", row.name);
                 }
-                Spread::Home | Spread::Shards(_) | Spread::Cursor => {
-                    assert!(!has_keys, "{} ignores its keys", row.name)
+                Spread::Home | Spread::Shards(_) | Spread::Ordered(_) | Spread::Cursor => {
+                    assert!(!has_keys, "{} ignores its keys", row.name);
                 }
             }
             if let Some((container, _)) = row.split_name() {

@@ -11,7 +11,7 @@ use crate::commands::merge::Parts;
 use crate::commands::session::{Process, Server, Session, Sessions};
 use crate::commands::table::{Spread, Table};
 use crate::config::Config;
-use crate::metrics::{CommandStats, Stats};
+use crate::metrics::Stats;
 use crate::resp::read;
 use crate::resp::write::Writer;
 use crate::store::keyspace::Keyspace;
@@ -42,8 +42,7 @@ impl Default for Bench {
                 ..Session::default()
             },
         );
-        let stats =
-            Stats { per_command: vec![CommandStats::default(); table.rows().len()], ..Stats::default() };
+        let stats = Stats::new(table.rows().len());
         let process = Process { started_ms: START_MS, run_id: "0".repeat(40), ..Process::default() };
         Bench {
             table,
@@ -96,7 +95,7 @@ impl Bench {
         }
         match row.spread {
             // One shard's part is merged too: it need not have the shape of the reply.
-            Spread::Shards(merge) if !read::is_error(&out) => {
+            Spread::Shards(merge) | Spread::Ordered(merge) if !read::is_error(&out) => {
                 let seed = self.server.rng.next_u64();
                 let mut merged = Vec::new();
                 merge(

@@ -3,9 +3,12 @@
 //!
 //! # One turn
 //!
-//! take completions → announce their keys, so that memory is fetched for all of them at once → bytes to the shard, where they are executed at once → inbox → tick → one send for each client with replies, one
-//! delivery for each target with messages → one `enter`, which submits all of it and waits for more. So the number of system
-//! calls does not depend on the number of clients that were served.
+//! 1. Take the completions, and announce their keys to the shard, so that memory is fetched for all of them at once.
+//! 2. Give the bytes to the shard, which executes them at once; then the inbox, then the tick if it is due.
+//! 3. One send for each client with replies, one delivery for each target with messages.
+//! 4. One `enter`, which submits all of it and waits for more.
+//!
+//! So the number of system calls does not depend on the number of clients that were served.
 //!
 //! # Waiting
 //!
@@ -17,33 +20,33 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use futures_lite::future;
+use glommio::io::BufferedFile;
 use rustix::net::{Shutdown, shutdown};
 
-use crate::base::limits::{INBOX_BATCH, RECV_BUFFER_BYTES, RECV_BUFFERS, RING_COMPLETIONS, RING_ENTRIES};
+use crate::base::limits::{
+    ACCEPT_PAUSE_MS, INBOX_BATCH, INLINE_SEND_BYTES_MAX, RECV_BUFFER_BYTES, RECV_BUFFERS,
+    REPLY_BYTES_KEPT_MAX, RING_COMPLETIONS, RING_ENTRIES, SEND_BYTES_MAX, SPARE_REPLY_BUFFERS_MAX,
+};
 use crate::net::clock::now_ms;
 use crate::net::connection::{Connection, Receiving, addresses, token};
 use crate::net::listen;
 use crate::net::mesh::{Mesh, Parcel, Undelivered};
 use crate::shard::{Arrival, ClientRef, Shard};
 use crate::sys::eventfd;
-use crate::sys::ring::{Event, Ring, Sizes, Token};
+use crate::sys::ring::{Event, Received, Ring, Sizes, Token};
 
 /// How long a shard waits in its ring before it parks in glommio.
 const RING_WAIT: Duration = Duration::from_millis(1);
 /// How long a busy shard keeps other tasks of its executor waiting.
 const YIELD_INTERVAL: Duration = Duration::from_millis(1);
-/// Pause before accepting again when the process has no descriptors left.
-const ACCEPT_PAUSE_MS: i64 = 100;
-/// A send up to this size is expected to complete as it is submitted: it fits the socket's buffer.
-const INLINE_SEND_BYTES_MAX: usize = 16 * 1024;
-/// A reply buffer larger than this is given back when its replies are sent, bytes.
-const REPLY_BYTES_KEPT_MAX: usize = 64 * 1024;
 /// How long replies of a stopping server may take to leave.
 const STOP_FLUSH: Duration = Duration::from_millis(200);
 
@@ -64,6 +67,35 @@ struct Listener {
     socket: OwnedFd,
     is_unix: bool,
     is_armed: bool,
+}
+
+/// The eventfd on which a parked shard waits in glommio.
+///
+/// A read that is dropped is cancelled only some time later, and until then it can swallow the one signal that the next read waits
+/// for. So a read that a timer overtook is kept, and is the one that the next park waits for.
+struct Bridge {
+    file: Rc<BufferedFile>,
+    reading: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Bridge {
+    fn new(file: BufferedFile) -> Bridge {
+        Bridge { file: Rc::new(file), reading: None }
+    }
+
+    /// Waits until the eventfd was signalled since the last signal that was seen. May be dropped at any time.
+    async fn signalled(&mut self) {
+        let file = &self.file;
+        let reading = self.reading.get_or_insert_with(|| {
+            let file = Rc::clone(file);
+            Box::pin(async move {
+                // The count does not matter, nor does an error: the turn that follows looks at everything.
+                let _ = file.read_at(0, 8).await;
+            })
+        });
+        reading.await;
+        self.reading = None;
+    }
 }
 
 struct Driver {
@@ -107,10 +139,10 @@ pub async fn run_shard(
         ring.register_eventfd(shared.mesh.eventfd(number).as_fd())?;
         ring.set_eventfd_signals(false);
         ring.limit_workers(1, 1)?;
-        let bridge = eventfd::glommio_file(shared.mesh.eventfd(number))?;
+        let bridge = Bridge::new(eventfd::glommio_file(shared.mesh.eventfd(number))?);
         Ok((ring, bridge))
     });
-    let (ring, bridge) = match made {
+    let (ring, mut bridge) = match made {
         Ok(made) => made,
         Err(error) => return ready(Err(error)),
     };
@@ -138,11 +170,11 @@ pub async fn run_shard(
         is_stopping: false,
     };
     driver.arm_listeners();
-    driver.serve(&bridge).await;
+    driver.serve(&mut bridge).await;
 }
 
 impl Driver {
-    async fn serve(&mut self, bridge: &glommio::io::BufferedFile) {
+    async fn serve(&mut self, bridge: &mut Bridge) {
         let mut yielded = Instant::now();
         while !self.is_stopping {
             let now = now_ms();
@@ -223,22 +255,18 @@ impl Driver {
     }
 
     /// Parks in glommio until the ring or another thread signals, or the next tick is due.
-    async fn park(&mut self, bridge: &glommio::io::BufferedFile) {
+    async fn park(&mut self, bridge: &mut Bridge) {
         self.ring.set_eventfd_signals(true);
         self.shared.mesh.park(self.number);
         if self.inbox.is_empty() && !self.ring.has_completions() {
-            let signalled = async {
-                // The count does not matter, nor does an error: the turn that follows looks at everything.
-                let _ = bridge.read_at(0, 8).await;
-            };
             match self.next_deadline_ms() {
-                i64::MAX => signalled.await,
+                i64::MAX => bridge.signalled().await,
                 at => {
                     let wait = Duration::from_millis((at - now_ms()).max(0) as u64);
                     let due = async {
                         glommio::timer::Timer::new(wait).await;
                     };
-                    future::or(signalled, due).await;
+                    future::or(bridge.signalled(), due).await;
                 }
             }
         }
@@ -269,7 +297,7 @@ impl Driver {
         &mut self,
         token: Token,
         result: io::Result<usize>,
-        buffer: Option<u16>,
+        buffer: Option<Received>,
         is_armed: bool,
         now: i64,
     ) {
@@ -286,12 +314,11 @@ impl Driver {
         }
         match result {
             Ok(length) if length > 0 => {
-                let buffer = buffer.expect("received bytes are in a buffer");
-                if !connection.is_closing {
-                    self.shard.receive(client, self.ring.received(buffer, length), now);
+                if let Some(received) = &buffer
+                    && !connection.is_closing
+                {
+                    self.shard.receive(client, self.ring.bytes(received), now);
                 }
-                // Returned before the next `enter`, so the buffers can run out only within one batch of completions.
-                self.ring.recycle(buffer);
             }
             Ok(_) => {
                 connection.is_ended = true;
@@ -304,6 +331,10 @@ impl Driver {
                 connection.is_ended = true;
                 self.shard.disconnected(client);
             }
+        }
+        // Returned before the next `enter`, so the buffers can run out only within one batch of completions.
+        if let Some(received) = buffer {
+            self.ring.recycle(received);
         }
         if !is_armed {
             self.settle(client);
@@ -320,10 +351,12 @@ impl Driver {
                 let done = before + length;
                 if done < buffer.len() && length > 0 {
                     connection.sending = Some(done);
-                    self.ring.send(connection.socket.as_fd(), token, buffer, done);
+                    self.ring.send(connection.socket.as_fd(), token, buffer, done, SEND_BYTES_MAX);
                 } else {
                     buffer.clear();
-                    if buffer.capacity() <= REPLY_BYTES_KEPT_MAX && self.spare_buffers.len() < 1024 {
+                    if buffer.capacity() <= REPLY_BYTES_KEPT_MAX
+                        && self.spare_buffers.len() < SPARE_REPLY_BUFFERS_MAX
+                    {
                         self.spare_buffers.push(buffer);
                     }
                 }
@@ -346,7 +379,7 @@ impl Driver {
                 return;
             }
         }
-        if !is_armed {
+        if !is_armed && self.accept_again_ms.is_none() {
             self.arm_listeners();
         }
     }
@@ -440,7 +473,7 @@ impl Driver {
             let replies = self.shard.take_replies(client, empty);
             self.inline_sends += usize::from(replies.len() <= INLINE_SEND_BYTES_MAX);
             connection.sending = Some(0);
-            self.ring.send(connection.socket.as_fd(), token(client), replies, 0);
+            self.ring.send(connection.socket.as_fd(), token(client), replies, 0, SEND_BYTES_MAX);
         }
         if wants.close {
             connection.close();

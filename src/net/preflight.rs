@@ -133,8 +133,8 @@ fn exchange() -> io::Result<()> {
     ring.enter(1, Duration::from_secs(2))?;
     ring.take_completions();
     let received = match ring.next_event() {
-        Some(Event::Received { result, buffer: Some(buffer), .. }) => {
-            result.map(|n| ring.received(buffer, n) == b"probe")
+        Some(Event::Received { result, buffer: Some(received), .. }) => {
+            result.map(|_| ring.bytes(&received) == b"probe")
         }
         Some(Event::Received { result: Err(error), .. }) => Err(error),
         _ => Ok(false),

@@ -28,13 +28,35 @@ impl Protocol {
 pub struct Writer<'a> {
     buffer: &'a mut Vec<u8>,
     protocol: Protocol,
+    /// Strings that would make the buffer longer than this are not written.
+    bytes_max: usize,
+    is_over: bool,
 }
 
 impl<'a> Writer<'a> {
     /// A writer that appends to `buffer`.
     #[inline]
     pub fn new(buffer: &'a mut Vec<u8>, protocol: Protocol) -> Writer<'a> {
-        Writer { buffer, protocol }
+        Writer { buffer, protocol, bytes_max: usize::MAX, is_over: false }
+    }
+
+    /// The same writer with a bound: once a string would make the buffer longer than `bytes_max`, what is written is no reply any
+    /// more, and `is_over` says so. So one command of many large values cannot take all memory.
+    #[inline]
+    pub fn bounded(self, bytes_max: usize) -> Writer<'a> {
+        Writer { bytes_max, ..self }
+    }
+
+    /// Whether the bound was passed.
+    #[inline]
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    #[inline]
+    fn has_room(&mut self, bytes: usize) -> bool {
+        self.is_over |= bytes > self.bytes_max.saturating_sub(self.buffer.len());
+        !self.is_over
     }
 
     /// The version in use, for the few replies whose shape differs by more than their types.
@@ -64,7 +86,9 @@ impl<'a> Writer<'a> {
 
     /// Bytes that are a reply already, such as another shard's.
     pub fn raw(&mut self, reply: &[u8]) {
-        self.buffer.extend_from_slice(reply);
+        if self.has_room(reply.len()) {
+            self.buffer.extend_from_slice(reply);
+        }
     }
 
     /// `+OK`.
@@ -107,6 +131,9 @@ impl<'a> Writer<'a> {
     /// A binary-safe string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if !self.has_room(bytes.len()) {
+            return;
+        }
         self.buffer.reserve(bytes.len() + 32);
         if let 10..100 = bytes.len() {
             let (tens, ones) = (bytes.len() / 10, bytes.len() % 10);
@@ -192,6 +219,18 @@ impl<'a> Writer<'a> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_bound_stops_strings_and_is_told() {
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(&mut buffer, Protocol::Resp2).bounded(100);
+        writer.bulk(&[b'x'; 90]);
+        assert!(!writer.is_over());
+        writer.bulk(&[b'y'; 90]);
+        writer.raw(b"+OK\r\n");
+        assert!(writer.is_over());
+        assert!(buffer.len() < 110 && !buffer.contains(&b'y'));
+    }
+
     use super::*;
 
     fn written(protocol: Protocol, write: impl FnOnce(&mut Writer)) -> String {

@@ -5,6 +5,7 @@
 //! decision is made when all have arrived, and the changes are a second hop.
 
 use crate::base::args::OwnedArgs;
+use crate::base::limits::{SPARE_CALLS_BYTES_MAX, SPARE_CALLS_MAX};
 use crate::commands::gather::{Decision, Gather, Part, Write};
 use crate::commands::merge::{Merge, Parts};
 use crate::metrics::Stats;
@@ -66,6 +67,10 @@ pub(super) struct Flight {
     pub covered: usize,
     /// Calls sent, of all targets.
     pub calls: usize,
+    /// Messages that the first shard sends in our name (`Stage::FanOut`).
+    pub fanned_out: usize,
+    /// No other command may be in this flight: its targets answer in an order of their own.
+    pub is_alone: bool,
     /// Messages that have not come back.
     waiting: usize,
     arrived: Vec<Box<Calls>>,
@@ -101,7 +106,7 @@ impl Flight {
 /// Sends what was packed for other shards, and holds the client until all of it has come back.
 pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>) {
     flight.cover_local();
-    flight.waiting = send_packed(shard, client);
+    flight.waiting = send_packed(shard, client) + flight.fanned_out;
     assert!(flight.waiting > 0, "a flight begins with a packed call");
     let Some(c) = shard.client_mut(client) else { return };
     c.flight = Some(flight);
@@ -115,8 +120,7 @@ fn send_packed(shard: &mut Shard, client: ClientRef) -> usize {
     let mut sent = 0;
     for target in 0..shard.packing.len() {
         if let Some(mut calls) = shard.packing[target].take() {
-            (calls.home, calls.target, calls.client, calls.client_id) =
-                (home, target as u16, Some(client), client_id);
+            calls.address(home, target as u16, Some(client), client_id);
             shard.outbox.push_back((target as u16, Message::Calls(calls)));
             shard.core.server.stats.mesh_messages += 1;
             sent += 1;
@@ -282,6 +286,12 @@ fn deliver(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms
         if written == Written::OverLimit {
             c.closing = Closing::Now;
         }
+        // What came from other shards counts as what was made here.
+        if c.reply_bytes() > pause {
+            c.held.output = true;
+            c.progress_ms = now_ms;
+            shard.tick_within(now_ms, 1000);
+        }
     }
     shard.resume(client, now_ms);
 }
@@ -345,7 +355,9 @@ fn write_pieces(
             }
             Piece::Merged(merged) => {
                 let before = c.out.len();
-                write_merged(merged, arrived, &mut c.out);
+                if !write_merged(merged, arrived, &mut c.out, limit) {
+                    return Written::OverLimit;
+                }
                 if !merged.is_wanted {
                     c.out.truncate(before);
                 }
@@ -372,14 +384,19 @@ fn next_reply(arrived: &mut [Option<Box<Calls>>], target: u16) -> &[u8] {
     arrived[usize::from(target)].as_mut().expect("every target has answered").next_reply()
 }
 
-/// Merges one command's parts. The first error among them is the whole reply.
-pub(super) fn write_merged(merged: &Merged, arrived: &mut [Option<Box<Calls>>], out: &mut Vec<u8>) {
+/// Merges one command's parts. The first error among them is the whole reply. Whether it stays within `limit`.
+pub(super) fn write_merged(
+    merged: &Merged,
+    arrived: &mut [Option<Box<Calls>>],
+    out: &mut Vec<u8>,
+    limit: usize,
+) -> bool {
     // A part's place is its target's next reply; taken one by one, since each advances its own object.
     let remote: Vec<Vec<u8>> =
         merged.targets.iter().map(|&target| next_reply(arrived, target).to_vec()).collect();
     let replies: Vec<&[u8]> =
         merged.local.iter().map(Vec::as_slice).chain(remote.iter().map(Vec::as_slice)).collect();
-    let mut writer = Writer::new(out, merged.protocol);
+    let mut writer = Writer::new(out, merged.protocol).bounded(limit);
     match replies.iter().find(|reply| is_error(reply)) {
         Some(error) => writer.raw(error),
         None => (merged.merge)(
@@ -387,12 +404,14 @@ pub(super) fn write_merged(merged: &Merged, arrived: &mut [Option<Box<Calls>>], 
             &mut writer,
         ),
     }
+    !writer.is_over()
 }
 
 fn recycle(shard: &mut Shard, mut calls: Box<Calls>) {
     // An object that once carried something large is not worth keeping.
-    const BYTES_KEPT_MAX: usize = 256 * 1024;
-    if shard.spare_calls.len() < 64 && calls.buffer.capacity() + calls.replies.capacity() <= BYTES_KEPT_MAX {
+    if shard.spare_calls.len() < SPARE_CALLS_MAX
+        && calls.buffer.capacity() + calls.replies.capacity() <= SPARE_CALLS_BYTES_MAX
+    {
         calls.clear();
         shard.spare_calls.push(calls);
     }

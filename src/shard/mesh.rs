@@ -47,6 +47,8 @@ pub(super) enum Stage {
     Run,
     /// `Gather::read` of one key word.
     Read(u32),
+    /// All of it, here and on every other shard, whose replies go straight to the home shard.
+    FanOut,
     /// A change that a decision ordered: an index into `Calls::writes`.
     Apply(u32),
 }
@@ -97,6 +99,11 @@ impl Calls {
         self.done = 0;
         self.used = 0;
         self.is_over_limit = false;
+    }
+
+    /// Says whose calls these are, who runs them and where the replies go.
+    pub(super) fn address(&mut self, home: u16, target: u16, client: Option<ClientRef>, client_id: u64) {
+        (self.home, self.target, self.client, self.client_id) = (home, target, client, client_id);
     }
 
     /// Appends one command.

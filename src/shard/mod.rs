@@ -13,6 +13,7 @@ mod execute;
 mod flight;
 pub mod mesh;
 mod route;
+mod router;
 #[cfg(test)]
 mod tests;
 
@@ -20,22 +21,19 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::base::limits::HELD_QUERY_BYTES_MAX;
+use crate::base::limits::{DISCARD_STEP, HELD_QUERY_BYTES_MAX};
 use crate::base::rng::Rng;
 use crate::base::slot::{SLOTS, Slot};
 use crate::commands::session::{Process, Request, Server, Session, Sessions};
 use crate::commands::table::Table;
 use crate::config::Config;
-use crate::metrics::{CommandStats, Stats};
+use crate::metrics::Stats;
 use crate::resp::write::Writer;
 use crate::shard::client::{Client, Closing};
 use crate::shard::execute::Core;
 use crate::shard::mesh::{Calls, Message, ShardMessage};
 use crate::shard::route::Batch;
 use crate::store::keyspace::Keyspace;
-
-/// Entries of a flushed database freed between two looks at the sockets.
-const DISCARD_STEP: usize = 2000;
 
 /// A client of a shard: an index that is used again, and the generation that tells its users apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,8 +115,7 @@ impl Shard {
     ) -> Shard {
         assert!(shard < shards);
         let table = Table::new();
-        let stats =
-            Stats { per_command: vec![CommandStats::default(); table.rows().len()], ..Stats::default() };
+        let stats = Stats::new(table.rows().len());
         let server = Server {
             shard,
             shards,

@@ -1,34 +1,24 @@
 //! From a client's bytes to commands on the right shards: parses batches, locates keys, runs what is local and packs the rest.
 //! Decides per batch, works per command. Never runs a command itself (`execute`) and never waits for another shard (`flight`).
 
-use crate::base::args::{Args, OwnedArgs, Span};
-use crate::base::limits::{FLIGHT_CALLS_MAX, PREFETCH_BATCH};
-use crate::base::slot::{Slot, key_slot};
-use crate::commands::cx::Caller;
-use crate::commands::error::CommandError;
-use crate::commands::gather::Gather;
-use crate::commands::merge::Merge;
-use crate::commands::session::ReplyMode;
-use crate::commands::table::{Command, Keys, Spread};
+use crate::base::args::{Args, Span};
+use crate::base::limits::{
+    ANNOUNCED_BYTES_MAX, BIG_ARGUMENT_BYTES, FLIGHT_CALLS_MAX, PREFETCH_BATCH, QUERY_BYTES_KEPT_MAX,
+};
+use crate::base::slot::Slot;
+use crate::commands::table::{Keys, Spread};
 use crate::resp::parse::{Parser, ProtocolError, Step};
-use crate::resp::write::{Protocol, Writer};
+use crate::resp::write::Protocol;
 use crate::shard::client::{Client, Closing};
 use crate::shard::execute::{self, Core};
-use crate::shard::flight::{self, Flight, Gathering, Merged, Piece, packed};
-use crate::shard::mesh::{Call, Calls, Stage, words_of};
+use crate::shard::flight::{self, Flight};
+use crate::shard::mesh::{Call, Stage, words_of};
+use crate::shard::router::Router;
 use crate::shard::{ClientRef, Shard};
 use crate::store::keyspace::Key;
-use crate::store::scan::{cursor_slot, parse_cursor};
 
 /// Row index of a call that was refused before it had one.
-const REFUSED: u16 = u16::MAX;
-/// An argument of which more than this is missing gets its whole space at once, when as much has arrived, bytes. A header alone
-/// reserves nothing: even untouched, the space would cost a huge page, for thirty bytes of its sender's.
-const BIG_ARGUMENT_BYTES: usize = 32 * 1024;
-/// A read longer than this holds a pipeline, which has a prefetch of its own, bytes.
-const ANNOUNCED_BYTES_MAX: usize = 512;
-/// A query buffer larger than this is given back when it is empty, bytes.
-const QUERY_BYTES_KEPT_MAX: usize = 64 * 1024;
+pub(super) const REFUSED: u16 = u16::MAX;
 
 /// A batch of parsed commands; used again and again.
 #[derive(Default)]
@@ -286,7 +276,8 @@ fn run_batch(
 ) -> Result<(), (usize, Stop)> {
     let Shard { core, clients, packing, spare_calls, paused, .. } = shard;
     let c = clients[client.index as usize].as_mut().expect("the caller found the client");
-    let mut router = Router { core, client, packing, spare_calls, flight, out: &mut c.out, now_ms };
+    let mut router =
+        Router { core, client, packing, spare_calls, flight, out: &mut c.out, now_ms, is_over_limit: false };
     for (n, call) in batch.calls.iter().enumerate() {
         let args = words_of(buffer, &batch.spans, call);
         if let Some(pause) = router.core.server.pause
@@ -297,6 +288,12 @@ fn run_batch(
             paused.push(client);
             return Err((n, Stop::Held));
         }
+        let is_ordered =
+            call.row != REFUSED && matches!(router.core.table.row(call.row).spread, Spread::Ordered(_));
+        if is_ordered && router.flight.is_some() {
+            // It travels alone; what is under way comes back first.
+            return Err((n, Stop::Held));
+        }
         router.run(*call, &args);
         let is_closing =
             router.core.server.sessions.get(client.index).is_none_or(|session| session.is_closing);
@@ -305,8 +302,8 @@ fn run_batch(
         if is_closing {
             return Err((n + 1, Stop::Closing));
         }
-        if waiting > router.core.server.config.reply_bytes_pause {
-            if waiting > router.core.server.config.reply_bytes_max {
+        if router.is_over_limit || waiting > router.core.server.config.reply_bytes_pause {
+            if router.is_over_limit || waiting > router.core.server.config.reply_bytes_max {
                 tracing::warn!("client's replies pass client-output-buffer-limit normal: disconnected");
                 router.core.server.stats.output_limit_disconnects += 1;
                 c.closing = Closing::Now;
@@ -317,291 +314,10 @@ fn run_batch(
             shard.next_tick_ms = shard.next_tick_ms.min(now_ms + 1000);
             return Err((n + 1, Stop::Held));
         }
-        if router.flight.as_ref().is_some_and(|f| f.gathering.is_some() || f.calls >= FLIGHT_CALLS_MAX) {
+        let is_last = |f: &Flight| f.is_alone || f.gathering.is_some() || f.calls >= FLIGHT_CALLS_MAX;
+        if router.flight.as_deref().is_some_and(is_last) {
             return Err((n + 1, Stop::Held));
         }
     }
     Ok(())
-}
-
-/// Sends each command where it belongs.
-struct Router<'a> {
-    core: &'a mut Core,
-    client: ClientRef,
-    packing: &'a mut Vec<Option<Box<Calls>>>,
-    spare_calls: &'a mut Vec<Box<Calls>>,
-    flight: &'a mut Option<Box<Flight>>,
-    out: &'a mut Vec<u8>,
-    now_ms: i64,
-}
-
-impl Router<'_> {
-    fn run(&mut self, mut call: Call, args: &Args<'_>) {
-        let server = &mut self.core.server;
-        let session = server.sessions.get_mut(self.client.index).expect("a client has a session");
-        call.db = session.db;
-        call.protocol = session.protocol;
-        call.no_touch = session.no_touch;
-        session.active_ms = self.now_ms;
-        let mode = session.reply_mode;
-        if mode == ReplyMode::SkipNext {
-            session.reply_mode = ReplyMode::Skip;
-        }
-        let is_wanted = mode == ReplyMode::On;
-        if call.row == REFUSED {
-            self.refuse(&call, args, is_wanted);
-        } else {
-            session.last_command = Some(call.row);
-            // Counted here, where a command is one, not where its parts run.
-            server.stats.commands += 1;
-            server.stats.per_command[usize::from(call.row)].calls += 1;
-            self.dispatch(call, args, is_wanted);
-        }
-        if mode == ReplyMode::SkipNext {
-            let session =
-                self.core.server.sessions.get_mut(self.client.index).expect("a client has a session");
-            if session.reply_mode == ReplyMode::Skip {
-                session.reply_mode = ReplyMode::On;
-            }
-        }
-    }
-
-    fn dispatch(&mut self, call: Call, args: &Args<'_>, is_wanted: bool) {
-        let row = *self.core.table.row(call.row);
-        let first_owner = Slot::new(call.slot).map(|slot| self.core.owner(slot));
-        match row.spread {
-            Spread::Home => self.here(&call, args, is_wanted),
-            Spread::Key => self.at(first_owner.expect("the row has a key"), &call, args, is_wanted),
-            Spread::Keys(merge) => match self.common_owner(&row, args, first_owner) {
-                Some(owner) => self.at(owner, &call, args, is_wanted),
-                None => self.spread_keys(&row, call, args, merge, is_wanted),
-            },
-            Spread::Gather(gather) => match self.common_owner(&row, args, first_owner) {
-                Some(owner) => self.at(owner, &call, args, is_wanted),
-                None => self.gather(&row, call, args, gather, is_wanted),
-            },
-            Spread::Shards(merge) => self.spread_shards(call, args, merge, is_wanted),
-            Spread::Cursor => {
-                let owner = args_cursor(args).map_or(self.core.server.shard, |slot| self.core.owner(slot));
-                self.at(owner, &call, args, is_wanted);
-            }
-        }
-    }
-
-    /// Runs a call whose keys are all on one shard.
-    #[inline]
-    fn at(&mut self, owner: u16, call: &Call, args: &Args<'_>, is_wanted: bool) {
-        if owner == self.core.server.shard {
-            return self.here(call, args, is_wanted);
-        }
-        self.pack(owner, *call, args.iter_from(0));
-        self.flight().push(if is_wanted { Piece::Remote(owner) } else { Piece::Unwanted(owner) });
-    }
-
-    #[inline]
-    fn here(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
-        let caller = self.caller(call);
-        let out = match self.flight {
-            Some(flight) => &mut flight.local,
-            None => &mut *self.out,
-        };
-        let before = out.len();
-        execute::run(self.core, call, args, out, caller, self.now_ms);
-        if !is_wanted && !reply_turned_on(self.core, self.client) {
-            out.truncate(before);
-        }
-    }
-
-    fn refuse(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
-        let Err(error) = self.core.table.resolve(args) else { unreachable!("the call was refused before") };
-        let text = error.to_string();
-        let stats = &mut self.core.server.stats;
-        stats.count_error(&text);
-        // A name that is no command, or no subcommand, belongs to no row.
-        if let CommandError::Arity(name) = &error
-            && let Some(row) = self.core.table.find(name.as_bytes())
-        {
-            stats.per_command[usize::from(row)].rejected += 1;
-        }
-        if is_wanted {
-            let out = match self.flight {
-                Some(flight) => &mut flight.local,
-                None => &mut *self.out,
-            };
-            Writer::new(out, call.protocol).error(&text);
-        }
-    }
-
-    /// The shard that owns all keys of a call; nothing if they are spread.
-    fn common_owner(&self, row: &Command, args: &Args<'_>, first: Option<u16>) -> Option<u16> {
-        let first = first.expect("the row has a key");
-        if self.core.server.shards == 1 {
-            return Some(first);
-        }
-        let mut others = row.keys.indices(args.len()).skip(1);
-        others.all(|i| self.core.owner(key_slot(args.get(i))) == first).then_some(first)
-    }
-
-    /// Every shard runs the command on the key groups it owns.
-    fn spread_keys(&mut self, row: &Command, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
-        let Keys::At { first, step, .. } = row.keys else { unreachable!("the row has keys") };
-        if !(args.len() - usize::from(first)).is_multiple_of(usize::from(step)) {
-            // A key without its value: the command's own check finds the words.
-            return self.here(&call, args, is_wanted);
-        }
-        let here = self.core.server.shard;
-        let mut targets: Vec<u16> = Vec::new();
-        let mut order = Vec::new();
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        for key in row.keys.indices(args.len()) {
-            let owner = self.core.owner(key_slot(args.get(key)));
-            let part = targets.iter().position(|&target| target == owner).unwrap_or_else(|| {
-                // This shard's part comes first, where `Parts` wants it.
-                targets.push(owner);
-                groups.push(Vec::new());
-                targets.len() - 1
-            });
-            groups[part].push(key);
-            order.push(part as u16);
-        }
-        let local_part = targets.iter().position(|&target| target == here);
-        let words = |group: &[usize]| {
-            let mut words = vec![args.get(0)];
-            words.extend(group.iter().flat_map(|&key| (key..key + usize::from(step)).map(|i| args.get(i))));
-            words
-        };
-        let mut local = None;
-        for (part, &target) in targets.iter().enumerate() {
-            let words = words(&groups[part]);
-            let key = Key::new(words[usize::from(first)]);
-            let call = Call { slot: key.slot.index() as u16, hash: key.hash, ..call };
-            if target == here {
-                let owned = OwnedArgs::new(words);
-                let mut reply = Vec::new();
-                let caller = self.caller(&call);
-                execute::run(self.core, &call, &owned.args(), &mut reply, caller, self.now_ms);
-                local = Some(reply);
-            } else {
-                self.pack(target, call, words.into_iter());
-            }
-        }
-        // `Parts` has this shard's reply first, so parts before it move up by one.
-        if let Some(at) = local_part {
-            let at = at as u16;
-            for part in &mut order {
-                *part = if *part == at { 0 } else { *part + u16::from(*part < at) };
-            }
-            targets.remove(usize::from(at));
-        }
-        self.push_merged(call, args, merge, is_wanted, local, targets, order);
-    }
-
-    /// Every shard runs the command.
-    fn spread_shards(&mut self, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
-        let here = self.core.server.shard;
-        let mut reply = Vec::new();
-        let caller = self.caller(&call);
-        execute::run(self.core, &call, args, &mut reply, caller, self.now_ms);
-        let targets: Vec<u16> = (0..self.core.server.shards).filter(|&shard| shard != here).collect();
-        for &target in &targets {
-            self.pack(target, call, args.iter_from(0));
-        }
-        self.push_merged(call, args, merge, is_wanted, Some(reply), targets, Vec::new());
-    }
-
-    #[allow(clippy::too_many_arguments)] // The fields of a `Merged`.
-    fn push_merged(
-        &mut self,
-        call: Call,
-        args: &Args<'_>,
-        merge: Merge,
-        is_wanted: bool,
-        local: Option<Vec<u8>>,
-        targets: Vec<u16>,
-        order: Vec<u16>,
-    ) {
-        let args = OwnedArgs::new(args.iter_from(0));
-        let seed = self.core.server.rng.next_u64();
-        let merged = Merged { args, merge, protocol: call.protocol, is_wanted, local, targets, order, seed };
-        if merged.targets.is_empty() {
-            let out = match self.flight {
-                Some(flight) => &mut flight.local,
-                None => &mut *self.out,
-            };
-            let before = out.len();
-            flight::write_merged(&merged, &mut [], out);
-            if !is_wanted {
-                out.truncate(before);
-            }
-            return;
-        }
-        self.flight().push(Piece::Merged(Box::new(merged)));
-    }
-
-    /// Reads all keys; the decision follows when the flight has come back.
-    fn gather(
-        &mut self,
-        row: &Command,
-        call: Call,
-        args: &Args<'_>,
-        gather: &'static Gather,
-        is_wanted: bool,
-    ) {
-        let here = self.core.server.shard;
-        let mut keys = Vec::new();
-        for word in row.keys.indices(args.len()) {
-            let key = Key::new(args.get(word));
-            let owner = self.core.owner(key.slot);
-            let part = if owner == here {
-                // The slot and hash in a call are those of its first key word alone.
-                let call = Call { slot: u16::MAX, ..call };
-                Some(execute::read_part(self.core, &call, args, word, self.now_ms))
-            } else {
-                let call = Call { stage: Stage::Read(word as u32), slot: u16::MAX, ..call };
-                self.pack_read(owner, call, args);
-                None
-            };
-            keys.push((owner, part));
-        }
-        let gathering =
-            Gathering { call, args: OwnedArgs::new(args.iter_from(0)), gather, is_wanted, keys, reply: None };
-        self.flight().gathering = Some(Box::new(gathering));
-    }
-
-    fn pack<'w>(&mut self, target: u16, call: Call, words: impl Iterator<Item = &'w [u8]>) {
-        packed(self.packing, self.spare_calls, target).push(call, words);
-        self.flight().calls += 1;
-    }
-
-    /// Packs the reading of one key. All keys of a command that one shard reads share one copy of its words.
-    fn pack_read(&mut self, target: u16, call: Call, args: &Args<'_>) {
-        let calls = packed(self.packing, self.spare_calls, target);
-        match calls.calls.last() {
-            Some(&Call { stage: Stage::Read(_), first, words, .. }) => {
-                calls.calls.push(Call { first, words, ..call })
-            }
-            _ => calls.push(call, args.iter_from(0)),
-        }
-        self.flight().calls += 1;
-    }
-
-    /// The flight of this read, begun if need be.
-    fn flight(&mut self) -> &mut Flight {
-        self.flight.get_or_insert_default()
-    }
-
-    fn caller(&self, call: &Call) -> Caller {
-        let id = self.core.server.sessions.get(self.client.index).map_or(0, |session| session.id);
-        Caller { id, session: Some(self.client.index), no_touch: call.no_touch }
-    }
-}
-
-/// `CLIENT REPLY ON` is answered although replies were off when it came.
-fn reply_turned_on(core: &Core, client: ClientRef) -> bool {
-    core.server.sessions.get(client.index).is_some_and(|session| session.reply_mode == ReplyMode::On)
-}
-
-/// The slot that a `SCAN` cursor has reached; nothing for a word that is no cursor, which the command refuses.
-fn args_cursor(args: &Args<'_>) -> Option<Slot> {
-    cursor_slot(parse_cursor(args.get(1))?)
 }

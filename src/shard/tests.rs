@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::slot::key_slot;
+use crate::commands::table::Spread;
 use crate::commands::testing::{START_MS, shown};
 
 /// Shards, and a clock.
@@ -184,6 +185,48 @@ fn quoted_words_survive_waiting() {
     rig.send(peer, r#"MSETNX a 1 b 2 | SET  c  "x \x41" | SET d 'it\'s' | MSETNX c 1 d 2 | MGET "c" d"#);
     rig.carry();
     assert_eq!(rig.replies(peer), "1 | OK | OK | 0 | [x A, it's]");
+}
+
+#[test]
+fn a_command_for_all_shards_in_order_travels_alone() {
+    for home in [0, 1] {
+        let mut rig = Rig::new(3);
+        let peer = rig.connect(home);
+        rig.send(peer, "SET a 1 | SET d 1 | SWAPDB 0 1 | GET a | SWAPDB 1 2 | SELECT 2 | GET a | FLUSHALL | DBSIZE");
+        while let Some((target, message)) = rig.shards.iter_mut().find_map(Shard::take_message) {
+            if let Message::Calls(calls) = &message {
+                let row = |call: &mesh::Call| rig.shards[0].core.table.row(call.row);
+                let has_ordered = calls.calls.iter().any(|call| matches!(row(call).spread, Spread::Ordered(_)));
+                assert!(!has_ordered || calls.calls.len() == 1);
+            }
+            rig.shards[usize::from(target)].message(message, START_MS);
+        }
+        assert_eq!(rig.replies(peer), "OK | OK | OK | nil | OK | OK | 1 | OK | 0", "from shard {home}");
+    }
+}
+
+#[test]
+fn the_first_shard_decides_the_order_of_such_commands() {
+    let mut rig = Rig::new(3);
+    let peers = [rig.connect(1), rig.connect(2), rig.connect(0)];
+    for (n, peer) in peers.into_iter().enumerate() {
+        rig.send(peer, &format!("CONFIG SET timeout {}", 100 + n));
+    }
+    // The last one to reach the first shard counts, whoever sent it and in whatever order the others hear of it.
+    let timeouts = |rig: &mut Rig| -> Vec<u64> {
+        rig.shards.iter_mut().map(|shard| shard.server().config.idle_seconds_max).collect()
+    };
+    assert_eq!(timeouts(&mut rig), [102, 0, 0]);
+    for sender in [2, 1] {
+        let (target, message) = rig.shards[sender].take_message().expect("its client's command");
+        assert_eq!(target, 0);
+        rig.shards[0].message(message, START_MS);
+    }
+    rig.carry();
+    assert_eq!(timeouts(&mut rig), [100, 100, 100]);
+    for peer in peers {
+        assert_eq!(rig.replies(peer), "OK");
+    }
 }
 
 // Several keys ----------------------------------------------------------------------------------------------------
@@ -434,6 +477,36 @@ fn a_client_that_does_not_read_is_disconnected() {
     assert!(rig.wants(stalled).close);
     assert!(!rig.wants(slow).close);
     assert_eq!(rig.output_limit_disconnects(), 1);
+}
+
+#[test]
+fn one_large_reply_holds_its_client_wherever_it_comes_from() {
+    let limits = Config { reply_bytes_pause: 300, reply_stall_seconds_max: 5, ..Config::default() };
+    let value = "v".repeat(2000);
+    for command in ["GET b", "GET a", "MGET a b", "LCS a b"] {
+        let mut rig = Rig::with(2, limits.clone());
+        let (setter, stalled, reader) = (rig.connect(0), rig.connect(0), rig.connect(0));
+        assert_eq!(rig.ask(setter, &format!("MSET a {value} b {value}")), "OK");
+        for peer in [stalled, reader] {
+            rig.send(peer, command);
+            rig.carry();
+            rig.send(peer, "SET c after");
+            rig.carry();
+        }
+        assert_eq!(rig.ask(setter, "EXISTS c"), "0", "{command}: what follows waits");
+        rig.replies(reader);
+        assert_eq!(rig.replies(reader), "OK", "{command}");
+        rig.shards[0].take_replies(stalled.client, Vec::new());
+        for second in 1..=5 {
+            rig.tick_at(second * 1000);
+            assert!(!rig.wants(stalled).close, "{command}");
+            assert!(rig.shards[0].next_tick_ms() <= rig.now_ms + 1000, "{command}");
+        }
+        rig.tick_at(6000);
+        assert!(rig.wants(stalled).close, "{command}");
+        assert!(!rig.wants(reader).close, "{command}");
+        assert_eq!(rig.output_limit_disconnects(), 1, "{command}");
+    }
 }
 
 #[test]

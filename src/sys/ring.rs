@@ -45,12 +45,19 @@ pub struct Sizes {
 pub enum Event {
     /// A connection was accepted by the listener with this index; an error ends or interrupts accepting.
     Accepted { listener: u32, result: io::Result<OwnedFd>, is_armed: bool },
-    /// Bytes are in buffer `buffer` (`Some`), or the stream ended (`Ok(0)`), or receiving failed. `is_armed`: more will come.
-    Received { token: Token, result: io::Result<usize>, buffer: Option<u16>, is_armed: bool },
+    /// Bytes have come, or the stream ended (`Ok(0)`), or receiving failed. `is_armed`: more will come.
+    Received { token: Token, result: io::Result<usize>, buffer: Option<Received>, is_armed: bool },
     /// A send has ended; the buffer comes back.
     Sent { token: Token, result: io::Result<usize>, buffer: Vec<u8> },
     /// Another shard woke this one.
     Woken,
+}
+
+/// A receive buffer that is ours until `Ring::recycle` takes it back: it can be neither read after that nor given back twice.
+#[derive(Debug)]
+pub struct Received {
+    id: u16,
+    length: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,13 +80,15 @@ fn unpack(user_data: u64) -> (u8, Token) {
 
 /// A ring with its receive buffers.
 pub struct Ring {
-    /// Closed first: the kernel must let go of the buffers before they are freed.
+    /// Closed by hand, and the buffers never freed: closing does not wait for requests in flight, which may still write to them.
     ring: ManuallyDrop<IoUring>,
     buffers: ManuallyDrop<ReceiveBuffers>,
     /// Replies the kernel is sending, by connection index: one send in flight each.
     sends: Vec<Option<Vec<u8>>>,
-    /// Completions taken from the queue and not yet handed out.
+    /// Completions taken from the queue and not yet handed out, the next one last.
     taken: Vec<(u64, i32, u32)>,
+    /// Completions that had to be taken while submitting.
+    early: Vec<(u64, i32, u32)>,
 }
 
 /// The ring's builder with the flags every shard uses.
@@ -107,6 +116,7 @@ impl Ring {
             buffers: ManuallyDrop::new(buffers),
             sends: Vec::new(),
             taken: Vec::new(),
+            early: Vec::new(),
         })
     }
 
@@ -152,14 +162,21 @@ impl Ring {
         self.push(entry.user_data(pack(Op::Cancel, token)));
     }
 
-    /// Sends `buffer` from byte `from` on. A connection has at most one send in flight.
-    pub fn send(&mut self, socket: BorrowedFd<'_>, token: Token, buffer: Vec<u8>, from: usize) {
+    /// Sends up to `bytes_max` bytes of `buffer` from byte `from` on. A connection has at most one send in flight.
+    pub fn send(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        token: Token,
+        buffer: Vec<u8>,
+        from: usize,
+        bytes_max: usize,
+    ) {
         let index = token.index as usize;
         if self.sends.len() <= index {
             self.sends.resize_with(index + 1, || None);
         }
         let bytes = &buffer[from..];
-        let length = bytes.len().min(i32::MAX as usize) as u32;
+        let length = bytes.len().min(bytes_max).min(i32::MAX as usize) as u32;
         // With WAITALL the kernel itself goes on after a short write.
         let flags = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
         let entry = opcode::Send::new(Fd(socket.as_raw_fd()), bytes.as_ptr(), length).flags(flags).build();
@@ -183,22 +200,31 @@ impl Ring {
             if unsafe { self.ring.submission().push(&entry) }.is_ok() {
                 return;
             }
-            // The queue is full: hand over what is in it. Nothing is waited for.
-            self.ring.submitter().submit().expect("a full submission queue can be handed over");
+            // The queue is full: hand over what is in it. Nothing is waited for; completions are taken to make room for more.
+            match self.ring.submitter().submit() {
+                Ok(_) => {}
+                Err(error) if is_passing(&error) => {
+                    let taken = self
+                        .ring
+                        .completion()
+                        .map(|entry| (entry.user_data(), entry.result(), entry.flags()));
+                    self.early.extend(taken);
+                }
+                Err(error) => panic!("a full submission queue cannot be handed over: {error}"),
+            }
         }
     }
 
     // Waiting -----------------------------------------------------------------------------------------------------
 
-    /// Submits what is queued, runs completions, and waits until at least `want` are there or `timeout` has passed.
+    /// Submits what is queued, runs completions, and waits until at least `want` are there or `timeout` has passed. A shortage of
+    /// memory or of room for completions is no error: the caller takes completions and comes again.
     pub fn enter(&mut self, want: usize, timeout: Duration) -> io::Result<()> {
         let timespec = Timespec::from(timeout);
         let args = SubmitArgs::new().timespec(&timespec);
         match self.ring.submitter().submit_with_args(want, &args) {
             Ok(_) => Ok(()),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => {
-                Ok(())
-            }
+            Err(error) if is_passing(&error) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -208,12 +234,13 @@ impl Ring {
         let submissions = self.ring.submission();
         let waiting = submissions.taskrun() || submissions.cq_overflow();
         drop(submissions);
-        waiting || !self.ring.completion().is_empty()
+        waiting || !self.early.is_empty() || !self.ring.completion().is_empty()
     }
 
     /// Takes the completions that are there now; `next_event` hands them out.
     pub fn take_completions(&mut self) -> usize {
         debug_assert!(self.taken.is_empty());
+        self.taken.append(&mut self.early);
         self.taken
             .extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result(), entry.flags())));
         self.taken.reverse();
@@ -237,12 +264,9 @@ impl Ring {
                 || if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result as usize) };
             let is_armed = cqueue::more(flags);
             if op == Op::Receive as u8 {
-                return Some(Event::Received {
-                    token,
-                    result: outcome(),
-                    buffer: cqueue::buffer_select(flags),
-                    is_armed,
-                });
+                let length = result.max(0) as usize;
+                let buffer = cqueue::buffer_select(flags).map(|id| Received { id, length });
+                return Some(Event::Received { token, result: outcome(), buffer, is_armed });
             } else if op == Op::Send as u8 {
                 let buffer = self.sends[token.index as usize].take().expect("a send that ends was begun");
                 return Some(Event::Sent { token, result: outcome(), buffer });
@@ -258,14 +282,21 @@ impl Ring {
     }
 
     /// The bytes in a receive buffer.
-    pub fn received(&mut self, buffer: u16, length: usize) -> &mut [u8] {
-        self.buffers.filled(buffer, length)
+    pub fn bytes(&mut self, received: &Received) -> &mut [u8] {
+        self.buffers.filled(received.id, received.length)
     }
 
     /// Gives a receive buffer back to the kernel.
-    pub fn recycle(&mut self, buffer: u16) {
-        self.buffers.recycle(buffer);
+    pub fn recycle(&mut self, received: Received) {
+        self.buffers.recycle(received.id);
     }
+}
+
+/// Whether a failed `enter` may succeed later: it was interrupted, its time was up, completions must be taken first, or memory was
+/// short. A lost completion (`EBADR`) is not among them: what it belonged to would wait for ever.
+fn is_passing(error: &io::Error) -> bool {
+    let passing = [libc::ETIME, libc::EINTR, libc::EBUSY, libc::EAGAIN, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| passing.contains(&code))
 }
 
 impl Drop for Ring {

@@ -1,9 +1,11 @@
-//! A server that nobody asks anything uses no CPU.
+//! Quiet times: a server that nobody asks anything uses no CPU, wakes up for whoever asks next, and disconnects idle clients if told.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::Server;
+use corevault::base::rng::Rng;
+
+use crate::harness::{Server, wait_for};
 use crate::wire::Wire;
 
 /// How long the servers are watched.
@@ -37,4 +39,74 @@ fn an_idle_server_uses_no_cpu() {
         }
         server.stop();
     }
+}
+
+#[test]
+fn idle_clients_are_disconnected_if_told_and_busy_ones_are_not() {
+    let server = Server::with_shards(2);
+    let mut busy: Vec<Wire> = (0..2).map(|_| server.wire()).collect();
+    let mut idle: Vec<Wire> = (0..2).map(|_| server.wire()).collect();
+    for wire in &mut idle {
+        wire.expect("CLIENT SETNAME idle", "+OK\r\n");
+    }
+    busy[0].expect("CONFIG SET timeout 1", "+OK\r\n");
+    let asked = Instant::now();
+    wait_for("disconnection of the idle", || {
+        for wire in &mut busy {
+            wire.expect("PING", "+PONG\r\n");
+        }
+        (!busy[0].ask("CLIENT LIST").contains("name=idle")).then_some(())
+    });
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    for wire in &mut idle {
+        assert_eq!(wire.read_to_end(), b"");
+    }
+    for wire in &mut busy {
+        wire.expect("PING", "+PONG\r\n");
+    }
+    server.stop();
+}
+
+/// A shard that waits both for a signal and for a time must not lose the signal, whichever of them comes first.
+#[test]
+fn a_server_that_waits_for_a_tick_wakes_up_for_requests() {
+    const REQUESTS: usize = 20;
+    thread::scope(|scope| {
+        for shards in [1, 2] {
+            // With a timeout there is a tick every second, for ever.
+            scope.spawn(move || {
+                let server = Server::with_shards(shards);
+                let (mut rng, mut longest) = (Rng::new(1), Duration::ZERO);
+                let mut wires: Vec<Wire> = (0..shards).map(|_| server.wire()).collect();
+                wires[0].expect("CONFIG SET timeout 100", "+OK\r\n");
+                for n in 0..REQUESTS {
+                    thread::sleep(Duration::from_millis(rng.below(1200)));
+                    longest = longest.max(answer_time(&mut wires[n % shards], n));
+                }
+                println!("{shards} shards, ticks every second: {longest:?} at worst");
+                server.stop();
+            });
+            // After a pause there is none: a signal lost then is lost for good.
+            scope.spawn(move || {
+                let server = Server::with_shards(shards);
+                let (mut rng, mut longest) = (Rng::new(2), Duration::ZERO);
+                let mut wires: Vec<Wire> = (0..shards).map(|_| server.wire()).collect();
+                for n in 0..REQUESTS {
+                    let pause_ms = 20 + rng.below(100);
+                    wires[0].expect(&format!("CLIENT PAUSE {pause_ms} WRITE"), "+OK\r\n");
+                    thread::sleep(Duration::from_millis(rng.below(2 * pause_ms)));
+                    longest = longest.max(answer_time(&mut wires[n % shards], n));
+                }
+                println!("{shards} shards, a tick after each pause: {longest:?} at worst");
+                server.stop();
+            });
+        }
+    });
+}
+
+fn answer_time(wire: &mut Wire, n: usize) -> Duration {
+    let asked = Instant::now();
+    wire.expect(&format!("ECHO {n}"), &format!("${}\r\n{n}\r\n", n.to_string().len()));
+    asked.elapsed()
 }

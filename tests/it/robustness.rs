@@ -7,18 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use corevault::base::limits::{RECV_BUFFER_BYTES, RECV_BUFFERS};
 use corevault::base::rng::Rng;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::harness::{GUARD, Server, skip, wait_for};
 use crate::wire::{Wire, bulk, command};
 
 const MB: u64 = 1024 * 1024;
 
+/// How long a witness may wait for three answers: far beyond what a loaded machine needs.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
 /// A well-behaved client in a thread of its own, which checks every answer it gets.
 struct Witness {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<u64>,
+    thread: JoinHandle<Duration>,
 }
 
 impl Witness {
@@ -27,27 +31,31 @@ impl Witness {
         let is_over = Arc::new(AtomicBool::new(false));
         let watched = Arc::clone(&is_over);
         let thread = thread::spawn(move || {
-            let mut turn = 0u64;
+            let (mut turn, mut longest) = (0u64, Duration::ZERO);
             while !watched.load(Ordering::Relaxed) || turn == 0 {
                 turn += 1;
                 let (key, value) = (format!("witness:{}", turn % 7), format!("value {turn}"));
+                let asked = Instant::now();
                 wire.send(&command(&[b"SET", key.as_bytes(), value.as_bytes()]));
                 wire.send(&command(&[b"INCR", b"witness:turns"]));
                 wire.send(&command(&[b"GET", key.as_bytes()]));
                 wire.expect_bytes(b"+OK\r\n");
                 wire.expect_bytes(format!(":{turn}\r\n").as_bytes());
                 wire.expect_bytes(&bulk(value.as_bytes()));
+                longest = longest.max(asked.elapsed());
             }
-            turn
+            longest
         });
         Witness { is_over, thread }
     }
 
-    /// Fails if an answer was wrong.
+    /// Fails if an answer was wrong or did not come, and says how long the witness waited at worst.
     fn finish(self) {
         self.is_over.store(true, Ordering::Relaxed);
-        let turns = self.thread.join().expect("the witness got right answers");
-        assert!(turns > 0);
+        let longest = self.thread.join().expect("the witness got right answers");
+        let test = thread::current().name().unwrap_or("a test").to_owned();
+        println!("{test}: the witness waited {longest:?} at worst");
+        assert!(longest < ANSWER_MAX, "the witness waited {longest:?}");
     }
 }
 
@@ -64,10 +72,7 @@ fn witnessed(arguments: &[&str], misbehave: impl FnOnce(&Server)) {
 fn a_client_that_never_reads_costs_bounded_memory() {
     witnessed(&["--shards", "2"], |server| {
         let mut wire = server.wire();
-        assert_eq!(
-            wire.call(&[b"CONFIG", b"SET", b"client-output-buffer-limit", b"normal 8mb 1mb 1"]),
-            b"+OK\r\n"
-        );
+        limit_output(&mut wire, "normal 8mb 1mb 1");
         assert_eq!(wire.call(&[b"SET", b"large", &vec![b'x'; MB as usize]]), b"+OK\r\n");
         let before = server.peak_rss_bytes();
         // One on each shard: for the one the value is at hand, for the other it comes from elsewhere.
@@ -84,14 +89,138 @@ fn a_client_that_never_reads_costs_bounded_memory() {
 }
 
 #[test]
+fn one_reply_that_is_never_read_ends_its_client() {
+    const DEAF: usize = 4;
+    witnessed(&["--shards", "2"], |server| {
+        let mut wire = server.wire();
+        limit_output(&mut wire, "normal 64mb 1mb 1");
+        // More than the sockets' buffers take.
+        assert_eq!(wire.call(&[b"SET", b"large", &vec![b'x'; 24 * MB as usize]]), b"+OK\r\n");
+        // Dealt out evenly: for some of them the value is at hand, for others it comes from elsewhere.
+        let deaf: Vec<Wire> = (0..DEAF)
+            .map(|n| {
+                let mut wire = server.wire();
+                wire.expect(&format!("CLIENT SETNAME deaf{n}"), "+OK\r\n");
+                wire.send(&command(&[b"GET", b"large"]));
+                wire
+            })
+            .collect();
+        wait_for("disconnection of those who do not read", || {
+            (!wire.ask("CLIENT LIST").contains("name=deaf")).then_some(())
+        });
+        let stats = wire.ask("INFO stats");
+        let counted = format!("client_output_buffer_limit_disconnections:{DEAF}\r\n");
+        assert!(stats.contains(&counted), "no {counted} in {stats}");
+        drop(deaf);
+    });
+}
+
+#[test]
+fn a_slow_reader_that_reads_is_never_disconnected() {
+    const VALUE_BYTES: usize = 24 * MB as usize;
+    const STEPS: usize = 60;
+    const STEP: Duration = Duration::from_millis(100);
+    witnessed(&["--shards", "2"], |server| {
+        let mut wire = server.wire();
+        limit_output(&mut wire, "normal 64mb 1mb 2");
+        let value: Vec<u8> = (0..VALUE_BYTES).map(|n| (n / 1000) as u8).collect();
+        assert_eq!(wire.call(&[b"SET", b"large", &value]), b"+OK\r\n");
+        let reply = bulk(&value);
+        // Dealt out evenly, as above.
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut wire = server.wire();
+                    wire.send(&command(&[b"GET", b"large"]));
+                    for part in reply.chunks(reply.len().div_ceil(STEPS)) {
+                        thread::sleep(STEP);
+                        wire.expect_bytes(part);
+                    }
+                    wire.expect("PING", "+PONG\r\n");
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn one_command_cannot_take_all_memory() {
+    const KEYS: usize = 40;
+    for shards in ["1", "3"] {
+        witnessed(&["--shards", shards], |server| {
+            let mut wire = server.wire();
+            limit_output(&mut wire, "normal 8mb 1mb 5");
+            let keys: Vec<String> = (0..KEYS).map(|n| format!("large:{n}")).collect();
+            for key in &keys {
+                assert_eq!(wire.call(&[b"SET", key.as_bytes(), &vec![b'x'; MB as usize]]), b"+OK\r\n");
+            }
+            let before = server.peak_rss_bytes();
+            let mut words = vec![b"MGET".as_slice()];
+            words.extend(keys.iter().map(String::as_bytes));
+            let mut greedy = server.wire();
+            greedy.send(&command(&words));
+            let got = greedy.read_to_end();
+            assert!(got.is_empty(), "{} bytes of a reply that cannot be whole", got.len());
+            let grown = server.peak_rss_bytes() - before;
+            println!("{shards} shards: {} MB more", grown / MB);
+            assert!(grown < 40 * MB, "{} MB more on {shards} shards", grown / MB);
+            wire.expect("STRLEN large:0", ":1048576\r\n");
+        });
+    }
+}
+
+#[test]
+fn more_input_at_once_than_there_are_receive_buffers() {
+    const CLIENTS: usize = 100;
+    const CLIENT_BYTES: usize = 64 * 1024;
+    assert!(CLIENTS * CLIENT_BYTES > usize::from(RECV_BUFFERS) * RECV_BUFFER_BYTES);
+    let server = Server::with_shards(1);
+    let value = vec![b'v'; 100];
+    let mut wires: Vec<Wire> = (0..CLIENTS).map(|_| server.wire()).collect();
+    for wire in &mut wires {
+        wire.expect("PING", "+PONG\r\n");
+    }
+    // Asleep until everything has come, so that it comes to the shard at once.
+    server.signal(Signal::STOP);
+    let sets = thread::scope(|scope| {
+        let senders: Vec<_> = wires
+            .iter_mut()
+            .enumerate()
+            .map(|(client, wire)| {
+                let value = &value;
+                scope.spawn(move || {
+                    let (mut pipeline, mut sets) = (Vec::new(), 0);
+                    while pipeline.len() < CLIENT_BYTES {
+                        let key = format!("key:{client}:{sets}");
+                        pipeline.extend(command(&[b"SET", key.as_bytes(), value]));
+                        sets += 1;
+                    }
+                    wire.send(&pipeline);
+                    sets
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(500));
+        server.signal(Signal::CONT);
+        let sets: Vec<usize> = senders.into_iter().map(|sender| sender.join().expect("all is sent")).collect();
+        sets
+    });
+    for (wire, sets) in wires.iter_mut().zip(&sets) {
+        wire.expect_bytes(&b"+OK\r\n".repeat(*sets));
+    }
+    for (client, (wire, sets)) in wires.iter_mut().zip(&sets).enumerate() {
+        wire.expect(&format!("STRLEN key:{client}:{}", sets - 1), ":100\r\n");
+    }
+    wires[0].expect("DBSIZE", &format!(":{}\r\n", sets.iter().sum::<usize>()));
+    server.stop();
+}
+
+#[test]
 fn a_pipeline_larger_than_the_limit_slows_down_and_is_answered() {
     const REPLIES: usize = 64;
     witnessed(&["--shards", "2"], |server| {
         let mut wire = server.wire();
-        assert_eq!(
-            wire.call(&[b"CONFIG", b"SET", b"client-output-buffer-limit", b"normal 8mb 1mb 60"]),
-            b"+OK\r\n"
-        );
+        limit_output(&mut wire, "normal 8mb 1mb 60");
         let value = vec![b'x'; MB as usize];
         assert_eq!(wire.call(&[b"SET", b"large", &value]), b"+OK\r\n");
         // One on each shard, as above.
@@ -102,6 +231,13 @@ fn a_pipeline_larger_than_the_limit_slows_down_and_is_answered() {
             }
         }
     });
+}
+
+fn limit_output(wire: &mut Wire, limit: &str) {
+    assert_eq!(
+        wire.call(&[b"CONFIG", b"SET", b"client-output-buffer-limit", limit.as_bytes()]),
+        b"+OK\r\n"
+    );
 }
 
 /// Sends `request` again and again and reads nothing, until the server has had enough and disconnects.

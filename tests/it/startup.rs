@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Signal, geteuid, getrlimit};
 
-use crate::harness::{Directory, Ended, PROGRAM, Server, run_to_end};
+use crate::harness::{Directory, Ended, PROGRAM, Server, run_to_end, skip};
 use crate::wire::Wire;
 
 fn corevault(arguments: &[&str]) -> Ended {
@@ -91,6 +93,55 @@ fn doctor_reports_every_check() {
             line.is_some_and(|line| line.trim_start().starts_with(check))
         };
         assert!(ended.stdout.lines().any(is_its), "no {check} in {}", ended.stdout);
+    }
+}
+
+/// `ulimit -l 64`, which is what many systems start a process with.
+fn with_little_locked_memory(program: &Path, option: &str, arguments: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit {option} -l 64 && exec \"$0\" {arguments}")).arg(program);
+    command
+}
+
+#[test]
+fn a_low_limit_of_locked_memory_is_raised_where_it_may_be() {
+    let test = "a_low_limit_of_locked_memory_is_raised_where_it_may_be";
+    let may_raise_all = geteuid().is_root();
+    let hard = getrlimit(Resource::Memlock).maximum;
+    if hard.is_some_and(|bytes| bytes < 512 * 1024) && !may_raise_all {
+        return skip(test, &format!("the hard limit (ulimit -Hl) is {hard:?} bytes, and only root may raise it"));
+    }
+    // Root may raise the hard limit too.
+    let option = if may_raise_all { "" } else { "-S" };
+    let ended = run_to_end(&mut with_little_locked_memory(Path::new(PROGRAM), option, "doctor"), b"");
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    assert!(ended.stdout.lines().any(|line| line.starts_with("ok    memlock")), "{}", ended.stdout);
+}
+
+#[test]
+fn too_little_locked_memory_is_named_with_a_remedy() {
+    let test = "too_little_locked_memory_is_named_with_a_remedy";
+    let directory = Directory::new();
+    // A place that a user without rights can reach.
+    let program = directory.join("corevault");
+    fs::copy(PROGRAM, &program).expect("a copy of the program");
+    for arguments in ["--shards 1 --port 0", "doctor"] {
+        let mut command = with_little_locked_memory(&program, "", arguments);
+        command.current_dir(&*directory);
+        if geteuid().is_root() {
+            // Root could raise the limit: somebody else asks.
+            const NOBODY: u32 = 65534;
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let ended = run_to_end(&mut command, b"");
+        if ended.code == Some(0) {
+            return skip(test, "this system lets everybody raise the limit");
+        }
+        assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
+        let said = ended.stdout + &ended.stderr;
+        for expected in ["memlock", "64 KiB", "512 KiB", "ulimit -l unlimited", "LimitMEMLOCK=infinity"] {
+            assert!(said.contains(expected), "no {expected} in {said}");
+        }
     }
 }
 

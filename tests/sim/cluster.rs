@@ -20,7 +20,7 @@ pub const START_MS: i64 = 1_700_000_000_000;
 /// One read of a driver, bytes.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// What can be made to go wrong, to see that it is noticed. Each happens once, at a random moment.
+/// What can be made to go wrong, to see that it is noticed. Each happens once, at a random moment, unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A message never arrives.
@@ -31,6 +31,8 @@ pub enum Fault {
     RepeatInput,
     /// Two lines of a client's replies change places.
     ReverseReplies,
+    /// Of two messages in a channel the second arrives first; from a random moment on, always.
+    SwapMessages,
 }
 
 /// See the module.
@@ -83,7 +85,9 @@ impl Cluster {
     fn goes_wrong(&mut self, fault: Fault) -> bool {
         match &mut self.fault {
             Some((planned, 0)) if *planned == fault => {
-                self.fault = None;
+                if fault != Fault::SwapMessages {
+                    self.fault = None;
+                }
                 true
             }
             Some((planned, left)) if *planned == fault => {
@@ -170,6 +174,9 @@ impl Cluster {
 
     /// A shard takes the next message of a channel.
     pub fn deliver_message(&mut self, from: usize, to: usize) {
+        if self.channels[from][to].len() > 1 && self.goes_wrong(Fault::SwapMessages) {
+            self.channels[from][to].swap(0, 1);
+        }
         let message = self.channels[from][to].pop_front().expect("the channel holds a message");
         if !self.goes_wrong(Fault::LoseMessage) {
             self.shards[to].message(message, self.now_ms);

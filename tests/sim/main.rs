@@ -21,7 +21,7 @@ mod workloads;
 
 use cluster::Fault;
 use seeds::{for_each_seed, seeds_until_caught};
-use workloads::{counters, crowd, lone, pauses, stalled};
+use workloads::{counters, crowd, lone, operators, pauses, stalled};
 
 #[test]
 fn one_client_sees_one_shard() {
@@ -57,6 +57,11 @@ fn a_pause_delays_and_loses_nothing() {
     for_each_seed("a_pause_delays_and_loses_nothing", pauses::run);
 }
 
+#[test]
+fn operators_are_obeyed_in_one_order_by_all_shards() {
+    for_each_seed("operators_are_obeyed_in_one_order_by_all_shards", |seed| operators::run(seed, None));
+}
+
 /// A simulation that accepts everything proves nothing: each fault must make some seed fail, and soon.
 #[test]
 fn planted_faults_are_caught() {
@@ -66,4 +71,7 @@ fn planted_faults_are_caught() {
         let counters = seeds_until_caught(20, |seed| counters::run(seed, Some(fault)));
         println!("{fault:?}: seeds until caught: {lone} alone, {crowd} in a crowd, {counters} on counters");
     }
+    // Other workloads do not depend on the order in which commands of different clients arrive.
+    let operators = seeds_until_caught(50, |seed| operators::run(seed, Some(Fault::SwapMessages)));
+    println!("SwapMessages: seeds until caught: {operators} with operators");
 }

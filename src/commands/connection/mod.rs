@@ -43,9 +43,9 @@ pub(super) const ROWS: &[Command] = &[
     row(C, "client|list",     list::run,            -2, NO_KEY, OTHERS,  Spread::Shards(list::merge_lines),  "2.4.0",  "O(N) where N is the number of client connections", "Lists open connections."),
     row(C, "client|no-evict", switches::no_evict,   3,  NO_KEY, OTHERS,  HOME,                               "7.0.0",  "O(1)", "Sets the client eviction mode of the connection."),
     row(C, "client|no-touch", switches::no_touch,   3,  NO_KEY, SELF,    HOME,                               "7.2.0",  "O(1)", "Controls whether commands sent by the client affect the LRU/LFU of accessed keys."),
-    row(C, "client|pause",    pause::pause,         -3, NO_KEY, OTHERS,  Spread::Shards(merge::same),        "2.9.50", "O(1)", "Suspends commands processing."),
+    row(C, "client|pause",    pause::pause,         -3, NO_KEY, OTHERS,  Spread::Ordered(merge::same),       "2.9.50", "O(1)", "Suspends commands processing."),
     row(C, "client|reply",    reply::run,           3,  NO_KEY, SELF,    HOME,                               "3.2.0",  "O(1)", "Instructs the server whether to reply to commands."),
     row(C, "client|setinfo",  attributes::set_info, 4,  NO_KEY, SELF,    HOME,                               "7.2.0",  "O(1)", "Sets information specific to the client or connection."),
     row(C, "client|setname",  attributes::set_name, 3,  NO_KEY, SELF,    HOME,                               "2.6.9",  "O(1)", "Sets the connection name."),
-    row(C, "client|unpause",  pause::unpause,       2,  NO_KEY, OTHERS,  Spread::Shards(merge::same),        "6.2.0",  "O(N) Where N is the number of paused clients", "Resumes processing commands from paused clients."),
+    row(C, "client|unpause",  pause::unpause,       2,  NO_KEY, OTHERS,  Spread::Ordered(merge::same),       "6.2.0",  "O(N) Where N is the number of paused clients", "Resumes processing commands from paused clients."),
 ];

@@ -9,7 +9,7 @@ use crate::commands::table::TWO_KEYS;
 use crate::resp::write::Writer;
 use crate::store::object::Value;
 
-pub const GATHER: Gather = Gather { read, decide };
+pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide };
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     // Refused before anything is read: a copy onto itself would read a value for nothing.

@@ -8,8 +8,8 @@ use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{self, Change, Decided, Decision, Gather, Part, Write};
 use crate::resp::write::Writer;
 
-pub const RENAME: Gather = Gather { read, decide: decide_rename };
-pub const RENAMENX: Gather = Gather { read, decide: decide_renamenx };
+pub const RENAME: Gather = Gather { reads_key_alone: false, read, decide: decide_rename };
+pub const RENAMENX: Gather = Gather { reads_key_alone: false, read, decide: decide_renamenx };
 
 pub fn rename(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let (from, to) = (cx.key(args, 1), cx.key(args, 2));

@@ -21,7 +21,7 @@ use command::{details, docs, keys, list};
 const S: Group = Group::Server;
 const NO_KEY: Keys = Keys::None;
 const HOME: Spread = Spread::Home;
-const ALL_SAME: Spread = Spread::Shards(merge::same);
+const ALL_SAME: Spread = Spread::Ordered(merge::same);
 
 const ABOUT: &[Flag] = &[Loading, Stale];
 const OPERATE: &[Flag] = &[Admin, NoScript, Loading, Stale, Dangerous];

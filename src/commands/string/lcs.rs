@@ -12,7 +12,7 @@ use crate::commands::table::TWO_KEYS;
 use crate::resp::write::Writer;
 use crate::store::object::{StringRef, Value};
 
-pub const GATHER: Gather = Gather { read, decide };
+pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide };
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     run_here(cx, args, TWO_KEYS.indices(args.len()), &GATHER)

@@ -9,7 +9,7 @@ use crate::commands::string::mset::set_all;
 use crate::resp::write::Writer;
 use crate::store::object::Value;
 
-pub const GATHER: Gather = Gather { read: gather::read_presence, decide };
+pub const GATHER: Gather = Gather { reads_key_alone: true, read: gather::read_presence, decide };
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     check_pairs(args)?;

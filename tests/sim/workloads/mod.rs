@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod crowd;
 pub mod lone;
+pub mod operators;
 pub mod pauses;
 pub mod stalled;
 

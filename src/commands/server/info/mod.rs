@@ -130,7 +130,7 @@ mod tests {
         ]
         .map(|text| format!("${}\r\n{text}\r\n", text.len()));
         let mut out = Vec::new();
-        let replies: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        let replies: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
         merge_shards(
             &Parts { args: args.args(), replies: &replies, order: &[], seed: 0 },
             &mut Writer::new(&mut out, Default::default()),
