@@ -1,7 +1,7 @@
 //! Keeps the documents true: `docs/commands.md` is what the command table says, and `README.md` and `tuning.md` name every flag
-//! and every parameter with its default.
+//! and every parameter with its default; the measured table of `tuning.md` is what the runs it names say.
 //!
-//! `COREVAULT_UPDATE=1 cargo test --test docs` writes `docs/commands.md` again.
+//! `COREVAULT_UPDATE=1 cargo test --test docs` writes `docs/commands.md` and the measured table again.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +18,7 @@ const COMMANDS: &str = "docs/commands.md";
 fn commands_are_described_as_the_table_has_them() {
     let page = page(&Table::new());
     let path = path(COMMANDS);
-    if std::env::var("COREVAULT_UPDATE").is_ok_and(|value| value == "1") {
+    if is_update() {
         fs::write(&path, &page).unwrap_or_else(|error| panic!("{COMMANDS}: {error}"));
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
@@ -80,6 +80,86 @@ fn every_parameter_is_documented() {
     assert!(complaints.is_empty(), "tuning.md:\n{complaints}");
 }
 
+#[test]
+fn measured_numbers_are_those_of_their_runs() {
+    let text = with_measured_rows(&read("tuning.md"), |run| read(&format!("loadtest/runs/{run}/summary.md")));
+    if is_update() {
+        fs::write(path("tuning.md"), &text).unwrap_or_else(|error| panic!("tuning.md: {error}"));
+    }
+    assert!(
+        text == read("tuning.md"),
+        "tuning.md: its measured table is not what the runs say.\n\
+         Write it again: COREVAULT_UPDATE=1 cargo test --test docs"
+    );
+}
+
+#[test]
+fn measured_rows_are_written_from_summaries() {
+    let summary = "\
+## Server CPU per command, us (utime + stime)
+
+| op  | P  | A             | B             | A/B   | A/B by schedstat |
+|-----|----|---------------|---------------|-------|------------------|
+| GET | 1  | 4.4 (4.3-6.0) | 5.8 (5.7-6.3) | 0.750 | 0.749            |
+| SET | 16 | 0.4 (0.3-0.5) | 1.2 (1.1-1.3) | 0.320 | 0.320            |
+
+## Throughput and latency
+
+| GET | 1  | 224323 (1-2) | 168819 (1-2) | 1.324 |
+";
+    let page = "# x\n\n| run | op |\n|---|---|\n| `2026-01-02-a` | GET | 1 | stale |\n| `2026-01-02-a` | GET | 2 |\n\ny\n";
+    let written = with_measured_rows(page, |run| {
+        assert_eq!(run, "2026-01-02-a");
+        summary.to_owned()
+    });
+    assert_eq!(
+        written,
+        "# x\n\n| run | op |\n|---|---|\n| `2026-01-02-a` | GET | 1 | 4.4 | 5.8 | 0.750 |\n\
+         | `2026-01-02-a` | SET | 16 | 0.4 | 1.2 | 0.320 |\n\ny\n"
+    );
+}
+
+// ----------------------------------------------------------------------------------------------------------
+// The measured table
+// ----------------------------------------------------------------------------------------------------------
+
+/// The text with each group of rows that begin with the same run's name replaced by what the run's summary says.
+fn with_measured_rows(text: &str, summary_of: impl Fn(&str) -> String) -> String {
+    let mut page = String::new();
+    let mut last = None;
+    for line in text.lines() {
+        let run = first_cells(line).next().filter(|cell| cell.starts_with("20"));
+        match run {
+            None => {
+                page += line;
+                page += "\n";
+            }
+            Some(name) if run != last => {
+                let rows = measured_rows(name, &summary_of(name));
+                assert!(!rows.is_empty(), "the summary of {name} has no CPU per command");
+                page += &rows;
+            }
+            Some(_) => {}
+        }
+        last = run;
+    }
+    page
+}
+
+/// Operation, pipeline, the medians of both servers and of their ratios, without the spread.
+fn measured_rows(run: &str, summary: &str) -> String {
+    let table = summary.split_once("## Server CPU per command").map_or("", |(_, rest)| rest);
+    let mut rows = String::new();
+    for line in table.lines().skip(1).take_while(|line| !line.starts_with("## ")) {
+        let cells: Vec<&str> =
+            line.split('|').map(|cell| cell.split_whitespace().next().unwrap_or_default()).collect();
+        if let [_, "GET" | "SET", _, _, _, _, ..] = cells[..] {
+            rows += &table_row(&[&format!("`{run}`"), cells[1], cells[2], cells[3], cells[4], cells[5]]);
+        }
+    }
+    rows
+}
+
 // ----------------------------------------------------------------------------------------------------------
 // The page of commands
 // ----------------------------------------------------------------------------------------------------------
@@ -111,6 +191,11 @@ const SPREADS: &[(&str, &str, &str)] = &[
          keys share a shard, it does everything",
     ),
     ("all", "0 or 1", "every shard; the parts become one reply"),
+    (
+        "all, in one order",
+        "0 to 2",
+        "as all, but shard 0 hands it on: all shards run such commands in the same order",
+    ),
     ("cursor", "0 or 1", "the shard whose slots the cursor has reached"),
 ];
 
@@ -202,6 +287,10 @@ fn escaped(text: &str) -> String {
 // ----------------------------------------------------------------------------------------------------------
 // Documents and the help
 // ----------------------------------------------------------------------------------------------------------
+
+fn is_update() -> bool {
+    std::env::var("COREVAULT_UPDATE").is_ok_and(|value| value == "1")
+}
 
 /// A flag, and the default that the help names.
 struct Flag {

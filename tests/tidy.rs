@@ -1,5 +1,6 @@
 //! Reads the tree as text and fails on what no compiler checks: layers, file headers, where `unsafe`, clocks
-//! and io_uring may be named, file lengths, leftovers, links, and names of places outside the repository.
+//! and io_uring may be named, file lengths, widths of comments, leftovers, links, and names of places outside the
+//! repository.
 //!
 //! Every rule is a pure function from a file's text to its offences, with a test that plants an offence and
 //! sees it caught. The rules over the tree print every offence before they fail. An exception is a row in a
@@ -40,12 +41,16 @@ const UNSAFE_EXCEPTIONS: &[Exception] = &[];
 const CLOCK_EXCEPTIONS: &[Exception] = &[];
 const DRIVER_EXCEPTIONS: &[Exception] = &[];
 const LENGTH_EXCEPTIONS: &[Exception] = &[];
+const WIDTH_EXCEPTIONS: &[Exception] = &[];
 const LEFTOVER_EXCEPTIONS: &[Exception] = &[];
 const LINK_EXCEPTIONS: &[Exception] = &[];
 const PLACE_EXCEPTIONS: &[Exception] = &[];
 
 /// A shorter file is not better; one file where everything ends up is what this keeps away.
 const FILE_LINES_MAX: usize = 800;
+
+/// Formatting keeps code narrower, but leaves comments alone.
+const COMMENT_COLUMNS_MAX: usize = 140;
 
 /// A `// SAFETY:` comment ends at most this many lines above the `unsafe` it is about.
 const SAFETY_DISTANCE_LINES_MAX: usize = 3;
@@ -136,6 +141,13 @@ fn only_drivers_know_io_uring() {
 fn no_file_holds_everything() {
     check_tree("length", LENGTH_EXCEPTIONS, |file| {
         if file.is_rust() && file.path.starts_with("src/") { length_offences(&file.text) } else { Vec::new() }
+    });
+}
+
+#[test]
+fn no_comment_runs_out_of_the_window() {
+    check_tree("width", WIDTH_EXCEPTIONS, |file| {
+        if file.is_rust() { width_offences(&file.text) } else { Vec::new() }
     });
 }
 
@@ -246,6 +258,10 @@ fn read_tree(directory: &Path, prefix: &str, files: &mut Vec<SourceFile>) {
         } else if kind.is_file() && !name.ends_with(".profraw") && !name.starts_with("perf.data") {
             // A file that a test beside this one has just removed is no business of ours.
             let Ok(bytes) = std::fs::read(entry.path()) else { continue };
+            // A program that somebody has built or copied here is no text of ours.
+            if bytes.starts_with(b"\x7fELF") {
+                continue;
+            }
             files.push(SourceFile { path, text: String::from_utf8_lossy(&bytes).into_owned() });
         }
     }
@@ -715,6 +731,19 @@ fn length_offences(text: &str) -> Vec<Offence> {
     vec![Offence::new(lines, "length", message)]
 }
 
+/// Lines that are comments (`//`, `///`, `//!`). One behind code is part of a line that formatting looks after.
+fn width_offences(text: &str) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let columns = line.chars().count();
+        if line.trim_start().starts_with("//") && columns > COMMENT_COLUMNS_MAX {
+            let message = format!("a comment of {columns} columns, at most {COMMENT_COLUMNS_MAX}: wrap it");
+            offences.push(Offence::new(number + 1, "width", message));
+        }
+    }
+    offences
+}
+
 // ----------------------------------------------------------------------------------------------------------
 // Leftovers, links, places
 // ----------------------------------------------------------------------------------------------------------
@@ -1039,7 +1068,10 @@ mod unsafe_code {
 }
 
 mod purity {
-    use super::{FILE_LINES_MAX, check, clock_offences, driver_offences, length_offences};
+    use super::{
+        COMMENT_COLUMNS_MAX, FILE_LINES_MAX, check, clock_offences, driver_offences, length_offences,
+        width_offences,
+    };
 
     #[test]
     fn clocks_and_dice_are_caught_below_net() {
@@ -1081,6 +1113,16 @@ mod purity {
             length_offences(&"x\n".repeat(FILE_LINES_MAX + 1)),
             &[&format!("{} length", FILE_LINES_MAX + 1)],
         );
+    }
+
+    #[test]
+    fn the_column_after_the_last_allowed_is_caught() {
+        for mark in ["//", "///", "//!", "    // \u{e4}"] {
+            let fits = format!("{mark:x<COMMENT_COLUMNS_MAX$}");
+            check(width_offences(&format!("{fits}\nlet a = 1;\n")), &[]);
+            check(width_offences(&format!("let a = 1;\n{fits}x\n")), &["2 width"]);
+        }
+        check(width_offences(&format!("let a = \"{}\"; // b", "x".repeat(COMMENT_COLUMNS_MAX))), &[]);
     }
 }
 

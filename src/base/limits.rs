@@ -17,7 +17,7 @@ pub const REPLY_BYTES_PAUSE: usize = 64 * 1024 * 1024;
 /// Replies waiting for one client at which it is disconnected, bytes.
 pub const REPLY_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Bytes handed to the kernel in one send: what it takes of a large reply is seen piece by piece, so a slow reader that does read
-/// is told from one that does not.
+/// is told from one that does not. One that takes less than this within the stall time counts as not reading.
 pub const SEND_BYTES_MAX: usize = 1024 * 1024;
 /// How long a client may stay paused without reading before it is disconnected, seconds.
 pub const REPLY_STALL_SECONDS_MAX: u64 = 60;
@@ -41,6 +41,14 @@ pub const ACCEPT_PAUSE_MS: i64 = 100;
 pub const PREFETCH_BATCH: usize = 32;
 /// A read longer than this holds a pipeline, which has a prefetch of its own, bytes.
 pub const ANNOUNCED_BYTES_MAX: usize = 512;
+/// Keys looked at for expired ones near one that was met by chance.
+pub const EXPIRED_STEP: usize = 1000;
+/// Even choices of a random key that may fall on expired ones before the next live key is taken.
+pub const RANDOM_CHOICES_MAX: usize = 4;
+/// What a table costs to free at least, in entries: most slots of a small database are empty, and there are many.
+pub const TABLE_COST: usize = 16;
+/// Words of a batch for which space is kept.
+pub const BATCH_SPANS_KEPT_MAX: usize = 16 * 1024;
 /// Entries of a flushed database freed between two looks at the sockets.
 pub const DISCARD_STEP: usize = 2000;
 /// Commands of one client that may be under way on other shards at once.

@@ -95,8 +95,11 @@ impl Parser {
         self.unescaped.clear();
         self.position -= dropped;
         self.start = self.start.saturating_sub(dropped);
-        for span in &mut self.partial {
-            *span = span.shifted_down(dropped);
+        // Once per command: its beginning then stands at the front of the buffer, and nothing more is dropped before its end.
+        if dropped > 0 {
+            for span in &mut self.partial {
+                *span = span.shifted_down(dropped);
+            }
         }
     }
 
@@ -134,15 +137,22 @@ impl Parser {
                 Some(_) => return self.inline(buffer, spans),
             }
         }
-        let from = spans.len();
-        spans.append(&mut self.partial);
-        match self.arguments(buffer, bulk_bytes_max, spans) {
-            Ok(Step::Command) => Ok(Step::Command),
-            other => {
+        if self.partial.is_empty() {
+            let from = spans.len();
+            let outcome = self.arguments(buffer, bulk_bytes_max, spans);
+            if outcome != Ok(Step::Command) {
                 self.partial.extend(spans.drain(from..));
-                other
             }
+            return outcome;
         }
+        // A command of many words that comes in many reads goes on where its words are: they are moved once, at its end.
+        let mut words = std::mem::take(&mut self.partial);
+        let outcome = self.arguments(buffer, bulk_bytes_max, &mut words);
+        match outcome {
+            Ok(Step::Command) => spans.append(&mut words),
+            _ => self.partial = words,
+        }
+        outcome
     }
 
     fn arguments(
@@ -455,6 +465,36 @@ mod tests {
         let mut parser = Parser::default();
         let step = parser.step(&mut b"*1\r\n$536870912\r\nabc".to_vec(), BULK_BYTES_MAX, &mut Vec::new());
         assert_eq!(step, Ok(Step::Incomplete { at_least: BULK_BYTES_MAX + 2 - 3 }));
+    }
+
+    /// Bug 2: every read moved all words found so far, so a command of very many words took quadratic time.
+    #[test]
+    fn words_of_an_unfinished_command_stay_where_they_are() {
+        let mut parser = Parser::default();
+        let mut buffer = b"PING\r\n*100000\r\n".to_vec();
+        let mut spans = Vec::new();
+        assert_eq!(parser.step(&mut buffer, BULK_BYTES_MAX, &mut spans), Ok(Step::Command));
+        spans = Vec::new();
+        let mut rebased = 0;
+        for read in 1..=100 {
+            buffer.extend_from_slice(&b"$1\r\nx\r\n".repeat(999));
+            assert_eq!(
+                parser.step(&mut buffer, BULK_BYTES_MAX, &mut spans),
+                Ok(Step::Incomplete { at_least: 1 })
+            );
+            assert_eq!((spans.len(), parser.partial.len()), (0, read * 999));
+            let dropped = parser.kept_from();
+            buffer.drain(..dropped);
+            parser.rebase(dropped);
+            rebased += usize::from(dropped > 0);
+        }
+        // Words that pass through `spans` make it grow: those of the first read did. And only their positions ever moved.
+        assert!(spans.capacity() <= 999 * 2, "{}", spans.capacity());
+        assert_eq!(rebased, 1);
+        buffer.extend_from_slice(&b"$1\r\nx\r\n".repeat(100));
+        assert_eq!(parser.step(&mut buffer, BULK_BYTES_MAX, &mut spans), Ok(Step::Command));
+        assert!(parser.partial.is_empty());
+        assert_eq!(Args::new(&buffer, &spans).iter_from(0).filter(|word| word == b"x").count(), 100_000);
     }
 
     fn command() -> impl Strategy<Value = Vec<u8>> {

@@ -3,7 +3,8 @@
 
 use crate::base::args::{Args, Span};
 use crate::base::limits::{
-    ANNOUNCED_BYTES_MAX, BIG_ARGUMENT_BYTES, FLIGHT_CALLS_MAX, PREFETCH_BATCH, QUERY_BYTES_KEPT_MAX,
+    ANNOUNCED_BYTES_MAX, BATCH_SPANS_KEPT_MAX, BIG_ARGUMENT_BYTES, FLIGHT_CALLS_MAX, PREFETCH_BATCH,
+    QUERY_BYTES_KEPT_MAX,
 };
 use crate::base::slot::Slot;
 use crate::commands::table::{Keys, Spread};
@@ -198,6 +199,8 @@ fn parse(
     buffer: &mut [u8],
 ) -> Result<Option<usize>, ProtocolError> {
     batch.spans.clear();
+    // A command of very many words is rare; its space is not kept for the others.
+    batch.spans.shrink_to(BATCH_SPANS_KEPT_MAX);
     batch.calls.clear();
     batch.ends.clear();
     // ends[n] is where call n begins, ends[n + 1] where it ends.

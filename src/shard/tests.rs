@@ -192,11 +192,15 @@ fn a_command_for_all_shards_in_order_travels_alone() {
     for home in [0, 1] {
         let mut rig = Rig::new(3);
         let peer = rig.connect(home);
-        rig.send(peer, "SET a 1 | SET d 1 | SWAPDB 0 1 | GET a | SWAPDB 1 2 | SELECT 2 | GET a | FLUSHALL | DBSIZE");
+        rig.send(
+            peer,
+            "SET a 1 | SET d 1 | SWAPDB 0 1 | GET a | SWAPDB 1 2 | SELECT 2 | GET a | FLUSHALL | DBSIZE",
+        );
         while let Some((target, message)) = rig.shards.iter_mut().find_map(Shard::take_message) {
             if let Message::Calls(calls) = &message {
                 let row = |call: &mesh::Call| rig.shards[0].core.table.row(call.row);
-                let has_ordered = calls.calls.iter().any(|call| matches!(row(call).spread, Spread::Ordered(_)));
+                let has_ordered =
+                    calls.calls.iter().any(|call| matches!(row(call).spread, Spread::Ordered(_)));
                 assert!(!has_ordered || calls.calls.len() == 1);
             }
             rig.shards[usize::from(target)].message(message, START_MS);

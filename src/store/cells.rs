@@ -138,7 +138,8 @@ impl Cells {
 
     #[inline]
     fn home(&self, tag: u16) -> usize {
-        ((u32::from(tag) * self.homes) >> 16) as usize
+        // 64 bits: equal tags alone can make a table of more than 65,536 homes.
+        ((u64::from(tag) * u64::from(self.homes)) >> 16) as usize
     }
 
     /// Where the entry with this tag that `is_it` accepts stands, until the table changes.
@@ -185,7 +186,11 @@ impl Cells {
                     self.cells = cells;
                     return;
                 }
-                None => size = size_class(size + 1),
+                None => {
+                    // Equal tags at the end take many sizes to fit: do not walk the empty cells for each.
+                    entries.retain(Option::is_some);
+                    size = size_class(size + 1);
+                }
             }
         }
     }
@@ -278,6 +283,31 @@ mod tests {
             for (tag, key) in oracle.keys() {
                 prop_assert!(table.find(*tag, |e| e.key() == key.as_slice()).is_some());
             }
+        }
+    }
+
+    /// Bug 5: a run of equal tags at the end asks for a table whose homes overflowed 32 bits. Longer than a slot's table gets, so
+    /// that both ends and the sizes behind the last ordinary one are reached.
+    #[test]
+    fn equal_tags_always_find_room() {
+        const EQUAL: u32 = 2100;
+        const OTHERS: [u16; 8] = [0, 0, 1, 2, 40_000, u16::MAX - 1, u16::MAX, u16::MAX];
+        for tag in [0, 1, 1 << 15, u16::MAX - 1, u16::MAX] {
+            let mut table = Cells::default();
+            let others = || OTHERS.into_iter().zip(EQUAL..);
+            for (tag, i) in others().chain((0..EQUAL).map(|i| (tag, i))) {
+                table.insert(entry(tag, &i.to_le_bytes()));
+            }
+            assert!(table.iter().map(Entry::tag).is_sorted());
+            let is = |i: u32| move |entry: &Entry| entry.key() == i.to_le_bytes();
+            let removed = || others().chain((0..EQUAL).step_by(100).map(|i| (tag, i)));
+            for (tag, i) in removed() {
+                assert!(table.remove(tag, is(i)).is_some());
+                assert!(table.find(tag, is(i)).is_none());
+            }
+            assert_eq!(table.len(), EQUAL as usize + OTHERS.len() - removed().count());
+            assert_eq!(table.iter().count(), table.len());
+            assert!((0..EQUAL).filter(|i| i % 100 == 1).all(|i| table.find(tag, is(i)).is_some()));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::base::limits::{DATABASES, INLINE_STRING_BYTES_MAX};
+use crate::base::limits::{DATABASES, EXPIRED_STEP, INLINE_STRING_BYTES_MAX, RANDOM_CHOICES_MAX, TABLE_COST};
 use crate::base::rng::Rng;
 use crate::base::slot::{SLOTS, Slot, key_slot};
 use crate::store::effect::{Effect, Journal, OwnedEffect};
@@ -226,26 +226,57 @@ impl Keyspace {
         })
     }
 
-    /// A live key chosen evenly, or `None` if there is none. Keys found expired on the way are removed.
+    /// A live key, or `None` if there is none. Chosen evenly, but among very many expired keys some live ones are likelier.
+    ///
+    /// A choice that falls on an expired key removes those near it, where there may be many, and is made again. That is bounded, for a
+    /// choice walks over all slots: in the end the next live key is taken, and what is expired on the way waits for other calls.
     pub fn random_key(&mut self, db: u16, rng: &mut Rng, now_ms: i64) -> Option<Vec<u8>> {
-        loop {
+        let mut place = (0, 0);
+        for choice in 0..RANDOM_CHOICES_MAX {
             let keys = self.len(db) as u64;
             if keys == 0 {
                 return None;
             }
-            let mut rest = rng.below(keys) as usize;
-            let table = self.dbs[usize::from(db)].slots.iter().find(|table| {
-                let here = rest < table.len();
-                if !here {
-                    rest -= table.len();
-                }
-                here
-            });
-            let entry = table.and_then(|table| table.iter().nth(rest)).expect("the count of keys is exact");
-            let key = entry.key().to_vec();
-            if self.exists(db, &Key::new(&key), now_ms) {
-                return Some(key);
+            place = self.place(db, rng.below(keys) as usize);
+            let entry = self.walk(db, place).next().expect("a place holds a key");
+            if !is_expired(entry, now_ms) {
+                return Some(entry.key().to_vec());
             }
+            if choice == 0 {
+                self.remove_expired(db, place, now_ms);
+            }
+        }
+        self.walk(db, place).find(|entry| !is_expired(entry, now_ms)).map(|entry| entry.key().to_vec())
+    }
+
+    /// Where the key with this number stands: its slot's index, and its number in the slot.
+    fn place(&self, db: u16, number: usize) -> (usize, usize) {
+        let mut rest = number;
+        let is_here = |table: &SlotTable| {
+            let here = rest < table.len();
+            if !here {
+                rest -= table.len();
+            }
+            here
+        };
+        let at = self.dbs[usize::from(db)].slots.iter().position(is_here);
+        (at.expect("the count of keys is exact"), rest)
+    }
+
+    /// Every entry of a database once, from a place on and around.
+    fn walk(&self, db: u16, (at, number): (usize, usize)) -> impl Iterator<Item = &Entry> {
+        let slots = &self.dbs[usize::from(db)].slots;
+        let others = slots[at + 1..].iter().chain(&slots[..at]).flat_map(SlotTable::iter);
+        slots[at].iter_from(number).chain(others).chain(slots[at].iter().take(number))
+    }
+
+    /// Looks at `EXPIRED_STEP` keys from a place on and removes those that are expired.
+    fn remove_expired(&mut self, db: u16, place: (usize, usize), now_ms: i64) {
+        let near = self.walk(db, place).take(EXPIRED_STEP);
+        let expired: Vec<Vec<u8>> =
+            near.filter(|entry| is_expired(entry, now_ms)).map(|entry| entry.key().to_vec()).collect();
+        for key in expired {
+            self.locate_live(db, &Key::new(&key), now_ms);
         }
     }
 
@@ -418,11 +449,15 @@ impl Keyspace {
     pub fn free_discarded(&mut self, entries: usize) -> bool {
         let mut freed = 0;
         while freed < entries {
-            match self.discarded.pop() {
-                Some(table) => freed += table.len().max(16),
+            let Some(last) = self.discarded.last_mut() else {
+                self.discarded = Vec::new();
+                return false;
+            };
+            match last.pop_part() {
+                Some(part) => freed += part.len(),
                 None => {
-                    self.discarded = Vec::new();
-                    return false;
+                    freed += TABLE_COST;
+                    self.discarded.pop();
                 }
             }
         }

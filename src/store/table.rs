@@ -164,14 +164,46 @@ impl SlotTable {
         Some(entry)
     }
 
+    /// Takes out one of the slot's tables, at most `TABLE_ENTRIES_MAX` entries, so that a large slot can be freed in steps. Only for a
+    /// slot that is being thrown away: what is left cannot be searched.
+    pub fn pop_part(&mut self) -> Option<Cells> {
+        match &mut self.shape {
+            Shape::One(table) if table.is_empty() => None,
+            Shape::One(table) => Some(std::mem::take(table)),
+            Shape::Many(directory) => match directory.tables.pop() {
+                Some(part) => {
+                    directory.entries -= part.table.len();
+                    Some(part.table)
+                }
+                None => {
+                    self.shape = Shape::default();
+                    None
+                }
+            },
+        }
+    }
+
     /// Every entry, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.parts().flat_map(Cells::iter)
+    }
+
+    /// The entries that `iter` yields after the first `skipped`. Steps over whole tables, so a large slot is not walked.
+    pub fn iter_from(&self, skipped: usize) -> impl Iterator<Item = &Entry> {
+        let (mut parts, mut rest) = (self.parts().peekable(), skipped);
+        while let Some(table) = parts.next_if(|table| table.len() <= rest) {
+            rest -= table.len();
+        }
+        parts.flat_map(Cells::iter).skip(rest)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Cells> {
         let (one, many) = match &self.shape {
             Shape::One(table) => (Some(table), None),
             Shape::Many(directory) => (None, Some(directory)),
         };
         let parts = many.into_iter().flat_map(|directory| directory.tables.iter().map(|part| &part.table));
-        one.into_iter().chain(parts).flat_map(Cells::iter)
+        one.into_iter().chain(parts)
     }
 
     /// Visits entries in scan order from `position` until at least `wanted` were seen, and returns where to resume;
@@ -393,10 +425,33 @@ mod tests {
         let mut expected = keys.clone();
         expected.sort();
         assert_eq!(scanned, expected);
+        let all: Vec<&[u8]> = table.iter().map(Entry::key).collect();
+        for skipped in [0, 1, 1000, 25_000, 49_999, 50_000, 60_000] {
+            let rest: Vec<&[u8]> = table.iter_from(skipped).map(Entry::key).collect();
+            assert_eq!(rest, all[skipped.min(all.len())..]);
+        }
         for key in &keys {
             assert!(table.remove(hash_key(key), key).is_some());
         }
         assert!(matches!(&table.shape, Shape::One(cells) if cells.allocated_bytes() == 0));
+    }
+
+    #[test]
+    fn a_slot_is_given_up_in_parts() {
+        for count in [0, 1, TABLE_ENTRIES_MAX, 10 * TABLE_ENTRIES_MAX] {
+            let mut table = SlotTable::default();
+            for i in 0..count {
+                put(&mut table, i.to_string().as_bytes(), b"v");
+            }
+            let mut left = count;
+            while let Some(part) = table.pop_part() {
+                assert!(part.len() <= TABLE_ENTRIES_MAX, "{} entries at once", part.len());
+                left -= part.len();
+                assert_eq!(table.len(), left);
+            }
+            assert_eq!(left, 0);
+            assert!(table.pop_part().is_none());
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Quiet times: a server that nobody asks anything uses no CPU, wakes up for whoever asks next, and disconnects idle clients if told.
+//! Quiet times: a server that nobody asks anything uses no CPU, wakes up for whoever asks next, and disconnects idle clients
+//! if told.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,10 +93,11 @@ fn a_server_that_waits_for_a_tick_wakes_up_for_requests() {
                 let server = Server::with_shards(shards);
                 let (mut rng, mut longest) = (Rng::new(2), Duration::ZERO);
                 let mut wires: Vec<Wire> = (0..shards).map(|_| server.wire()).collect();
-                for n in 0..REQUESTS {
-                    let pause_ms = 20 + rng.below(100);
+                for n in 0..50 * REQUESTS {
+                    let pause_ms = 2 + rng.below(3);
                     wires[0].expect(&format!("CLIENT PAUSE {pause_ms} WRITE"), "+OK\r\n");
-                    thread::sleep(Duration::from_millis(rng.below(2 * pause_ms)));
+                    // About when the pause is over and the shard goes to sleep again.
+                    thread::sleep(Duration::from_micros(1000 * pause_ms + rng.below(2000)));
                     longest = longest.max(answer_time(&mut wires[n % shards], n));
                 }
                 println!("{shards} shards, a tick after each pause: {longest:?} at worst");

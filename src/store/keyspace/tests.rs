@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::limits::TABLE_ENTRIES_MAX;
 use crate::base::rng::Rng;
 
 const DBS: u16 = 3;
@@ -313,4 +314,100 @@ fn a_flushed_database_is_freed_in_steps() {
     }
     assert!(steps > 1 && !keys.has_discarded());
     assert_eq!(keys.len(0), 1);
+}
+
+/// Bug 3: the table of a slot was freed at once, however many keys a hash tag had brought there.
+#[test]
+fn a_large_slot_is_freed_in_steps_too() {
+    let mut keys = Keyspace::new(0..SLOTS);
+    for i in 0..20_000 {
+        keys.set_string(0, &Key::new(format!("{{tag}}{i}").as_bytes()), b"v", None, CLOCK);
+    }
+    keys.flush(0);
+    let left = |keys: &Keyspace| keys.discarded.iter().map(SlotTable::len).sum::<usize>();
+    while keys.has_discarded() {
+        let before = left(&keys);
+        keys.free_discarded(1);
+        assert!(before - left(&keys) <= TABLE_ENTRIES_MAX, "{} entries in one step", before - left(&keys));
+    }
+    assert_eq!(left(&keys), 0);
+}
+
+#[test]
+fn empty_slots_are_freed_in_steps_as_well() {
+    let mut keys = Keyspace::new(0..SLOTS);
+    for _ in 0..3 {
+        keys.set_string(0, &Key::new(b"k"), b"v", None, CLOCK);
+        keys.flush(0);
+    }
+    assert_eq!(keys.discarded.len(), 3 * SLOTS);
+    while keys.has_discarded() {
+        let before = keys.discarded.len();
+        keys.free_discarded(100 * TABLE_COST);
+        assert!(before - keys.discarded.len() <= 100);
+    }
+}
+
+/// Bug 4: each expired key that was met by chance cost a walk over all slots.
+#[test]
+fn one_living_key_is_found_among_very_many_expired_ones() {
+    for tag in ["", "{tag}"] {
+        let mut keys = Keyspace::new(0..SLOTS);
+        for i in 0..100_000 {
+            keys.set_string(0, &Key::new(format!("{tag}gone{i}").as_bytes()), b"v", Some(10), CLOCK);
+        }
+        keys.set_string(0, &Key::new(b"alive"), b"v", None, CLOCK);
+        let (mut rng, unused) = (Rng::new(1), Rng::new(1));
+        for call in 1..=3 {
+            assert_eq!(keys.random_key(0, &mut rng, 10), Some(b"alive".to_vec()));
+            assert!(keys.counts.expired <= call * EXPIRED_STEP as u64);
+        }
+        assert!(keys.counts.expired > 0);
+        // A choice walks over the slots once, and a draw is a choice.
+        let choices = |draws: usize| {
+            let mut rng = unused.clone();
+            for _ in 0..draws {
+                rng.next_u64();
+            }
+            rng.next_u64()
+        };
+        let next = rng.next_u64();
+        assert!((0..=3 * RANDOM_CHOICES_MAX).any(|draws| choices(draws) == next), "too many choices");
+        assert!(keys.remove(0, &Key::new(b"alive"), 10));
+        assert_eq!(keys.random_key(0, &mut rng, 10), None);
+    }
+}
+
+#[test]
+fn an_expired_key_does_not_make_a_choice_walk_the_living() {
+    let mut keys = Keyspace::new(0..SLOTS);
+    for i in 0..10 * EXPIRED_STEP {
+        let expire_at_ms = (i % 10 == 0).then_some(10);
+        keys.set_string(0, &Key::new(i.to_string().as_bytes()), b"v", expire_at_ms, CLOCK);
+    }
+    let mut rng = Rng::new(1);
+    while keys.counts.expired == 0 {
+        assert!(keys.random_key(0, &mut rng, 10).is_some());
+    }
+    assert!(keys.counts.expired <= EXPIRED_STEP as u64 / 2, "{} of a tenth", keys.counts.expired);
+}
+
+#[test]
+fn a_random_key_is_chosen_evenly() {
+    let mut keys = Keyspace::new(0..SLOTS);
+    for i in 0..20 {
+        let name = if i % 2 == 0 { format!("{{tag}}{i}") } else { i.to_string() };
+        keys.set_string(0, &Key::new(name.as_bytes()), b"v", None, CLOCK);
+        keys.set_string(0, &Key::new(format!("gone{i}").as_bytes()), b"v", Some(10), CLOCK);
+    }
+    let (mut rng, mut found) = (Rng::new(1), BTreeMap::new());
+    // Few expired keys are all removed once one is met; from then on the choice is exact.
+    while keys.len(0) > 20 {
+        keys.random_key(0, &mut rng, 10);
+    }
+    for _ in 0..20_000 {
+        *found.entry(keys.random_key(0, &mut rng, 10).expect("a key")).or_insert(0) += 1;
+    }
+    assert_eq!(found.len(), 20);
+    assert!(found.values().all(|times| (800..1200).contains(times)), "{found:?}");
 }

@@ -34,6 +34,7 @@ const COMPARISONS: &[(&str, Comparison, &str)] = &[
     ("OBJECT IDLETIME", SECONDS, "as TTL"),
     ("HELLO", Comparison::Kind, "names the server, its version and the connection"),
     ("COMMAND GETKEYS", Comparison::Exact, "unlike COMMAND alone"),
+    ("COMMAND INFO nosuch", Comparison::Exact, "as COMMAND GETKEYS: no server has this command"),
     ("COMMAND", Comparison::Kind, "lists the commands that there are"),
     ("CLIENT ID", Comparison::Kind, "names the connection"),
     ("CLIENT INFO", Comparison::Kind, "as CLIENT ID"),

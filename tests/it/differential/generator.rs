@@ -115,6 +115,7 @@ const CONNECTION: &[&str] = &[
     "CONFIG SET timeout -1",
     "CONFIG SET timeout 0 timeout 0",
     "CONFIG word",
+    "COMMAND INFO nosuch",
     "COMMAND GETKEYS MSET {key value}",
     "COMMAND GETKEYS PING value value",
     "COMMAND GETKEYS word word value",

@@ -7,6 +7,7 @@ use corevault::base::slot::key_slot;
 use corevault::config::Config;
 use corevault::shard::slots_of;
 use corevault::store::keyspace::Key;
+use corevault::store::object::StringRef;
 
 use crate::cluster::{Cluster, Fault};
 use crate::scheduler;
@@ -91,7 +92,8 @@ fn operator(rng: &mut Rng, n: u64, kind: &str) -> Script {
 
 /// Whether no message is under way, after drivers have taken what their shards want to send.
 fn is_quiet(cluster: &mut Cluster) -> bool {
-    let is_empty = |cluster: &Cluster| !cluster.has_undelivered() && cluster.ready_channels().next().is_none();
+    let is_empty =
+        |cluster: &Cluster| !cluster.has_undelivered() && cluster.ready_channels().next().is_none();
     if !is_empty(cluster) {
         return false;
     }
@@ -109,7 +111,7 @@ fn agree(cluster: &mut Cluster, markers: &[String]) -> Verdict {
         let key = Key::new(marker.as_bytes());
         let mut found = |db| {
             let value = shard.keys().peek_string(db, &key, now_ms).expect("a string");
-            value.and_then(|number| number.integer())
+            value.and_then(StringRef::integer)
         };
         contents.push((0..DATABASES as u16).map(&mut found).collect::<Vec<_>>());
     }

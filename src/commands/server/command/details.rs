@@ -23,7 +23,7 @@ fn write_all(reply: &mut Writer<'_>, table: &Table, rows: &[Option<&Command>]) {
     for row in rows {
         match row {
             Some(row) => write_row(reply, table, row),
-            None => reply.null_array(),
+            None => reply.null(),
         }
     }
 }
@@ -136,6 +136,14 @@ mod tests {
              [[flags, [RW, update], begin_search, [type, index, spec, [index, 1]], \
              find_keys, [type, range, spec, [lastkey, -1, keystep, 2, limit, 0]]]], []]]",
         );
+    }
+
+    #[test]
+    fn an_unknown_name_is_a_null_and_no_null_array() {
+        let mut bench = Bench::default();
+        assert_eq!(bench.call(["COMMAND", "INFO", "nosuch"]), b"*1\r\n$-1\r\n");
+        bench.call(["HELLO", "3"]);
+        assert_eq!(bench.call(["COMMAND", "INFO", "nosuch"]), b"*1\r\n_\r\n");
     }
 
     #[test]
