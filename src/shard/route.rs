@@ -54,11 +54,10 @@ pub(super) fn receive(shard: &mut Shard, client: ClientRef, data: &mut [u8], now
     c.query.extend_from_slice(data);
     if c.held.any() {
         check_query_limit(shard, client);
-        shard.touch(client.index);
     } else {
         resume(shard, client, now_ms);
-        shard.touch(client.index);
     }
+    shard.touch(client.index);
 }
 
 /// Fetches the cells where the search for the first key of `data` will begin.

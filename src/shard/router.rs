@@ -64,18 +64,18 @@ impl Router<'_> {
     }
 
     fn dispatch(&mut self, call: Call, args: &Args<'_>, is_wanted: bool) {
-        let row = *self.core.table.row(call.row);
+        let &Command { spread, keys, .. } = self.core.table.row(call.row);
         let first_owner = Slot::new(call.slot).map(|slot| self.core.owner(slot));
-        match row.spread {
+        match spread {
             Spread::Home => self.here(&call, args, is_wanted),
             Spread::Key => self.at(first_owner.expect("the row has a key"), &call, args, is_wanted),
-            Spread::Keys(merge) => match self.common_owner(&row, args, first_owner) {
+            Spread::Keys(merge) => match self.common_owner(keys, args, first_owner) {
                 Some(owner) => self.at(owner, &call, args, is_wanted),
-                None => self.spread_keys(&row, call, args, merge, is_wanted),
+                None => self.spread_keys(keys, call, args, merge, is_wanted),
             },
-            Spread::Gather(gather) => match self.common_owner(&row, args, first_owner) {
+            Spread::Gather(gather) => match self.common_owner(keys, args, first_owner) {
                 Some(owner) => self.at(owner, &call, args, is_wanted),
-                None => self.gather(&row, call, args, gather, is_wanted),
+                None => self.gather(keys, call, args, gather, is_wanted),
             },
             Spread::Shards(merge) => self.spread_shards(call, args, merge, is_wanted),
             Spread::Ordered(merge) => self.spread_in_order(call, args, merge, is_wanted),
@@ -99,10 +99,7 @@ impl Router<'_> {
     #[inline]
     fn here(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
         let caller = self.caller(call);
-        let out = match self.flight {
-            Some(flight) => &mut flight.local,
-            None => &mut *self.out,
-        };
+        let out = reply_buffer(self.flight, self.out);
         let before = out.len();
         self.is_over_limit |= !execute::run(self.core, call, args, out, caller, self.now_ms);
         if !is_wanted && !reply_turned_on(self.core, self.client) {
@@ -122,27 +119,24 @@ impl Router<'_> {
             stats.per_command[usize::from(row)].rejected += 1;
         }
         if is_wanted {
-            let out = match self.flight {
-                Some(flight) => &mut flight.local,
-                None => &mut *self.out,
-            };
+            let out = reply_buffer(self.flight, self.out);
             Writer::new(out, call.protocol).error(&text);
         }
     }
 
     /// The shard that owns all keys of a call; nothing if they are spread.
-    fn common_owner(&self, row: &Command, args: &Args<'_>, first: Option<u16>) -> Option<u16> {
+    fn common_owner(&self, keys: Keys, args: &Args<'_>, first: Option<u16>) -> Option<u16> {
         let first = first.expect("the row has a key");
         if self.core.server.shards == 1 {
             return Some(first);
         }
-        let mut others = row.keys.indices(args.len()).skip(1);
+        let mut others = keys.indices(args.len()).skip(1);
         others.all(|i| self.core.owner(key_slot(args.get(i))) == first).then_some(first)
     }
 
     /// Every shard runs the command on the key groups it owns.
-    fn spread_keys(&mut self, row: &Command, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
-        let Keys::At { first, step, .. } = row.keys else { unreachable!("the row has keys") };
+    fn spread_keys(&mut self, keys: Keys, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
+        let Keys::At { first, step, .. } = keys else { unreachable!("the row has keys") };
         if !(args.len() - usize::from(first)).is_multiple_of(usize::from(step)) {
             // A key without its value: the command's own check finds the words.
             return self.here(&call, args, is_wanted);
@@ -151,7 +145,7 @@ impl Router<'_> {
         let mut targets: Vec<u16> = Vec::new();
         let mut order = Vec::new();
         let mut groups: Vec<Vec<usize>> = Vec::new();
-        for key in row.keys.indices(args.len()) {
+        for key in keys.indices(args.len()) {
             let owner = self.core.owner(key_slot(args.get(key)));
             let part = targets.iter().position(|&target| target == owner).unwrap_or_else(|| {
                 // This shard's part comes first, where `Parts` wants it.
@@ -241,10 +235,7 @@ impl Router<'_> {
         let seed = self.core.server.rng.next_u64();
         let merged = Merged { args, merge, protocol: call.protocol, is_wanted, local, targets, order, seed };
         if merged.targets.is_empty() {
-            let out = match self.flight {
-                Some(flight) => &mut flight.local,
-                None => &mut *self.out,
-            };
+            let out = reply_buffer(self.flight, self.out);
             let before = out.len();
             let limit = self.core.server.config.reply_bytes_max;
             self.is_over_limit |= !flight::write_merged(&merged, &mut [], out, limit);
@@ -257,17 +248,10 @@ impl Router<'_> {
     }
 
     /// Reads all keys; the decision follows when the flight has come back.
-    fn gather(
-        &mut self,
-        row: &Command,
-        call: Call,
-        args: &Args<'_>,
-        gather: &'static Gather,
-        is_wanted: bool,
-    ) {
+    fn gather(&mut self, keys: Keys, call: Call, args: &Args<'_>, gather: &'static Gather, is_wanted: bool) {
         let here = self.core.server.shard;
-        let mut keys = Vec::new();
-        for word in row.keys.indices(args.len()) {
+        let mut parts = Vec::new();
+        for word in keys.indices(args.len()) {
             let key = Key::new(args.get(word));
             let owner = self.core.owner(key.slot);
             let part = if owner == here {
@@ -284,10 +268,16 @@ impl Router<'_> {
                 }
                 None
             };
-            keys.push((owner, part));
+            parts.push((owner, part));
         }
-        let gathering =
-            Gathering { call, args: OwnedArgs::new(args.iter_from(0)), gather, is_wanted, keys, reply: None };
+        let gathering = Gathering {
+            call,
+            args: OwnedArgs::new(args.iter_from(0)),
+            gather,
+            is_wanted,
+            keys: parts,
+            reply: None,
+        };
         self.flight().gathering = Some(Box::new(gathering));
     }
 
@@ -304,6 +294,15 @@ impl Router<'_> {
     fn caller(&self, call: &Call) -> Caller {
         let id = self.core.server.sessions.get(self.client.index).map_or(0, |session| session.id);
         Caller { id, session: Some(self.client.index), no_touch: call.no_touch }
+    }
+}
+
+/// Where a reply of this shard goes: behind what other shards are still to answer, or straight to the client.
+#[inline]
+fn reply_buffer<'a>(flight: &'a mut Option<Box<Flight>>, out: &'a mut Vec<u8>) -> &'a mut Vec<u8> {
+    match flight {
+        Some(flight) => &mut flight.local,
+        None => out,
     }
 }
 
