@@ -7,12 +7,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// Connections that may wait to be accepted: as many as the kernel allows (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
+
+/// How long an address in use is tried again. A server that was killed leaves its listener to the kernel, which closes it only when
+/// it has torn down the ring that accepted on it: a moment after the process is gone.
+const PREDECESSOR_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +61,7 @@ fn named(place: String, error: io::Error) -> ListenError {
 /// Listens on a TCP address; port 0 takes a free one. Accepted sockets inherit `TCP_NODELAY`.
 pub fn tcp(address: IpAddr, port: u16) -> Result<(OwnedFd, u16), ListenError> {
     let place = SocketAddr::new(address, port);
-    let open = || {
+    let open = || -> io::Result<(OwnedFd, u16)> {
         let socket = Socket::new(Domain::for_address(place), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -66,7 +70,15 @@ pub fn tcp(address: IpAddr, port: u16) -> Result<(OwnedFd, u16), ListenError> {
         let port = socket.local_addr()?.as_socket().map_or(port, |bound| bound.port());
         Ok((OwnedFd::from(socket), port))
     };
-    open().map_err(|error| named(place.to_string(), error))
+    let deadline = Instant::now() + PREDECESSOR_WAIT;
+    loop {
+        match open() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            outcome => return outcome.map_err(|error| named(place.to_string(), error)),
+        }
+    }
 }
 
 /// Probes a silent peer after so many seconds, as Redis does; 0 never. A socket that takes no such option goes without.

@@ -175,6 +175,20 @@ fn the_port_is_free_again_once_the_server_has_ended() {
     }
 }
 
+/// A supervisor starts a killed server again at once; the kernel may still hold its listener then.
+#[test]
+fn a_killed_server_can_be_started_again_at_once() {
+    let first = Server::with_shards(3);
+    let port = first.port.to_string();
+    drop(first);
+    for _ in 0..15 {
+        let server = Server::start(&["--shards", "3", "--port", &port]);
+        server.wire().expect("EXISTS k", ":0\r\n");
+        server.wire().expect("SET k v", "+OK\r\n");
+        drop(server);
+    }
+}
+
 #[test]
 fn a_client_can_stop_the_server() {
     for (shards, line) in [(1, "SHUTDOWN"), (3, "SHUTDOWN NOSAVE"), (2, "shutdown now")] {
