@@ -281,6 +281,7 @@ fn describe(options: &Options, tcp_port: u16, placements: &[Option<usize>]) -> P
         system_memory_bytes: process::machine_memory_bytes(),
         allocator: options.allocator,
         usage,
+        ..Process::default()
     }
 }
 

@@ -2,9 +2,13 @@
 //! Owns the shapes that travel between shards for them; never sends anything.
 //!
 //! The author of such a command writes `read` (on the shard of each key) and `decide` (once, on the shard of the connection).
-//! Whether the keys share a shard is the router's business: `run_here` is the same command where they do.
+//! Whether the keys share a shard is the router's business: `run_here` is the same command where they do. Nobody else sees or
+//! changes the keys between the steps.
+//!
+//! A command whose words do not name all its keys (`reads_undeclared`) may ask for more of them when it decides, again and
+//! again: nobody else then sees or changes any key of any shard until it is done.
 
-use crate::base::args::Args;
+use crate::base::args::{Args, OwnedArgs};
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::resp::write::Writer;
@@ -55,11 +59,21 @@ pub struct Decision {
     pub bulk_bytes_max: usize,
 }
 
-/// The changes that a decision orders, or why it orders none.
-pub type Decided = Result<Vec<Write>, CommandError>;
+/// What follows from the parts so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// These changes, which end the command; there may be none.
+    Write(Vec<Write>),
+    /// These keys are read too, as word 1 of a call; their parts are appended, and `decide` is asked again. Only for a command
+    /// that `reads_undeclared`.
+    Read(Vec<Vec<u8>>),
+}
+
+/// What a decision orders, or why it orders nothing.
+pub type Decided = Result<Next, CommandError>;
 
 /// The two steps of a gathering command. `read` gets the index of one key word; `decide` gets the parts in the order of the
-/// key words, writes the reply and returns the changes.
+/// key words, writes the reply and returns the changes. It may take values out of the parts if it ends the command.
 #[derive(Clone, Copy)]
 pub struct Gather {
     /// `read` looks at the key word alone, as word 1: then the other words, which may be large values, stay where they are.
@@ -67,7 +81,9 @@ pub struct Gather {
     /// On the shard of a key: what is there?
     pub read: fn(&mut Cx<'_>, &Args<'_>, usize) -> Part,
     /// On the shard of the connection: what follows?
-    pub decide: fn(Decision, &Args<'_>, Vec<Part>, &mut Writer<'_>) -> Decided,
+    pub decide: fn(Decision, &Args<'_>, &mut Vec<Part>, &mut Writer<'_>) -> Decided,
+    /// Its words do not name all keys it reads.
+    pub reads_undeclared: bool,
 }
 
 /// Runs a gathering command whose keys are all on this shard.
@@ -77,12 +93,22 @@ pub fn run_here(
     keys: impl Iterator<Item = usize>,
     gather: &Gather,
 ) -> Outcome {
-    let parts = keys.map(|i| (gather.read)(cx, args, i)).collect();
+    let mut parts = keys.map(|i| (gather.read)(cx, args, i)).collect();
     let decision = Decision { db: cx.db, now_ms: cx.now_ms, bulk_bytes_max: cx.server.config.bulk_bytes_max };
-    for write in (gather.decide)(decision, args, parts, &mut cx.reply)? {
-        apply(cx, &write);
+    loop {
+        match (gather.decide)(decision, args, &mut parts, &mut cx.reply)? {
+            Next::Write(writes) => {
+                writes.iter().for_each(|write| apply(cx, write));
+                return Ok(());
+            }
+            Next::Read(keys) => {
+                for key in keys {
+                    let words = OwnedArgs::new([args.get(0), &key]);
+                    parts.push((gather.read)(cx, &words.args(), 1));
+                }
+            }
+        }
     }
-    Ok(())
 }
 
 /// Carries out one change on the shard of its key.

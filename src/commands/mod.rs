@@ -18,3 +18,4 @@ mod container;
 mod keys;
 mod server;
 mod string;
+pub mod transactions;

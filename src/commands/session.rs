@@ -2,14 +2,15 @@
 //! Plain data. The shard acts on what commands leave in `requests`; nothing here touches a socket or another shard.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::rng::Rng;
 use crate::config::Config;
 use crate::metrics::Stats;
 use crate::resp::write::Protocol;
 
-/// What every shard of the process says about it.
-#[derive(Clone, Debug)]
+/// What the shards of a process share: facts about it, and the counter of transactions.
+#[derive(Debug)]
 pub struct Process {
     /// Process id.
     pub pid: u32,
@@ -31,6 +32,22 @@ pub struct Process {
     pub allocator: &'static str,
     /// Asks the kernel what the process uses. Commands read no files, so whoever starts the shards provides it.
     pub usage: fn() -> ProcessUsage,
+    /// Numbers for transactions.
+    pub transaction_ids: TransactionIds,
+}
+
+/// Hands out growing numbers, each once in the process. On cache lines of its own: every shard writes it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct TransactionIds(AtomicU64);
+
+impl TransactionIds {
+    /// A number larger than every one handed out before; the first is 1.
+    #[inline]
+    pub fn next(&self) -> u64 {
+        // Read-modify-writes of one variable have one order, which is all that is needed.
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// What the process uses, as the kernel counts it. Zero means that nobody has measured it.
@@ -59,6 +76,7 @@ impl Default for Process {
             system_memory_bytes: 0,
             allocator: "",
             usage: ProcessUsage::default,
+            transaction_ids: TransactionIds::default(),
         }
     }
 }
@@ -156,6 +174,8 @@ pub struct Session {
     pub no_evict: bool,
     /// `CLIENT NO-TOUCH ON`.
     pub no_touch: bool,
+    /// Commands queued since `MULTI`; nothing outside of it.
+    pub queued: Option<usize>,
     /// It will be disconnected once its replies are sent.
     pub is_closing: bool,
     /// Unparsed input, bytes.

@@ -6,7 +6,7 @@ use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::Gather;
 use crate::commands::merge::Merge;
-use crate::commands::{connection, keys, server, string};
+use crate::commands::{connection, keys, server, string, transactions};
 
 /// One command.
 #[derive(Clone, Copy)]
@@ -31,6 +31,8 @@ pub struct Command {
     pub complexity: &'static str,
     /// One sentence.
     pub summary: &'static str,
+    /// Whether its flags say that it changes data.
+    pub is_write: bool,
     /// Whether it has subcommands; the table finds out.
     pub is_container: bool,
 }
@@ -52,7 +54,26 @@ pub(super) const fn row(
     complexity: &'static str,
     summary: &'static str,
 ) -> Command {
-    Command { name, run, arity, keys, flags, spread, group, since, complexity, summary, is_container: false }
+    let (mut is_write, mut i) = (false, 0);
+    while i < flags.len() {
+        is_write |= matches!(flags[i], Flag::Write);
+        i += 1;
+    }
+    let is_container = false;
+    Command {
+        name,
+        run,
+        arity,
+        keys,
+        flags,
+        spread,
+        group,
+        since,
+        complexity,
+        summary,
+        is_write,
+        is_container,
+    }
 }
 
 /// The key words of a command.
@@ -104,6 +125,8 @@ impl Keys {
 pub enum Spread {
     /// Runs on the connection's shard: needs its session, or no data at all.
     Home,
+    /// As `Home`, and the shard does what the verb says.
+    Connection(Verb),
     /// Runs on the shard of its one key.
     Key,
     /// Every shard runs it on the keys it owns; the parts are merged.
@@ -111,12 +134,39 @@ pub enum Spread {
     /// All keys are read, then a decision is made and carried out. Where all keys share a shard, it runs there.
     Gather(&'static Gather),
     /// Every shard runs it; the parts are merged.
-    Shards(Merge),
-    /// As `Shards`, for what changes every shard: all shards run such commands in the same order, the one in which the first shard
-    /// ran them.
-    Ordered(Merge),
+    Shards(Reach, Merge),
     /// Runs on the shard whose slots the cursor (word 1) has reached.
     Cursor,
+}
+
+/// What a command without keys looks at or changes on every shard: what it must be isolated from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing that others would notice.
+    Nothing,
+    /// Configuration, pauses, counters: all shards run such commands in one order.
+    Settings,
+    /// All keys.
+    Keyspace,
+}
+
+/// What a command does to the connection itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Queue what follows.
+    Multi,
+    /// Run what was queued.
+    Exec,
+    /// Forget what was queued.
+    Discard,
+    /// Make the next `EXEC` depend on keys; runs on the shards of the keys.
+    Watch,
+    /// Make it depend on none.
+    Unwatch,
+    /// Make it as if it were new.
+    Reset,
+    /// End it.
+    Quit,
 }
 
 /// What a command may do. The names are those of `COMMAND INFO`.
@@ -146,6 +196,10 @@ pub enum Flag {
     NoScript,
     /// Allowed while the server is busy with a script.
     AllowBusy,
+    /// Not allowed in a transaction.
+    NoMulti,
+    /// Never in the slow log.
+    SkipSlowlog,
 }
 
 impl Flag {
@@ -162,6 +216,8 @@ impl Flag {
             Flag::NoAuth => "no_auth",
             Flag::NoScript => "noscript",
             Flag::AllowBusy => "allow_busy",
+            Flag::NoMulti => "no_multi",
+            Flag::SkipSlowlog => "skip_slowlog",
             Flag::Dangerous | Flag::Keyspace => return None,
         })
     }
@@ -178,6 +234,8 @@ pub enum Group {
     Server,
     /// About strings.
     String,
+    /// About several commands at once.
+    Transactions,
 }
 
 impl Group {
@@ -188,17 +246,12 @@ impl Group {
             Group::Generic => "generic",
             Group::Server => "server",
             Group::String => "string",
+            Group::Transactions => "transactions",
         }
     }
 }
 
 impl Command {
-    /// Whether it changes data.
-    #[inline]
-    pub fn is_write(&self) -> bool {
-        self.has(Flag::Write)
-    }
-
     /// Whether it has a flag.
     #[inline]
     pub fn has(&self, flag: Flag) -> bool {
@@ -228,6 +281,7 @@ impl Command {
             (!is_fast, "@slow"),
             (self.has(Flag::Dangerous), "@dangerous"),
             (self.group == Group::Connection, "@connection"),
+            (self.group == Group::Transactions, "@transaction"),
         ];
         all.into_iter().filter_map(|(applies, category)| applies.then_some(category)).collect()
     }
@@ -258,7 +312,7 @@ impl Default for Table {
 impl Table {
     /// The built-in commands.
     pub fn new() -> Table {
-        let families = [string::ROWS, keys::ROWS, connection::ROWS, server::ROWS];
+        let families = [string::ROWS, keys::ROWS, transactions::ROWS, connection::ROWS, server::ROWS];
         let mut rows: Vec<Command> = families.concat();
         assert!(rows.len() * 2 < BUCKETS, "the index stays half empty");
         let mut buckets = [u16::MAX; BUCKETS];
@@ -409,17 +463,17 @@ mod tests {
             assert!(row.name.len() <= NAME_BYTES_MAX);
             assert_ne!(row.arity, 0, "{}", row.name);
             assert!(row.summary.ends_with('.'), "{} needs a sentence", row.name);
-            assert!(!(row.is_write() && row.has(Flag::ReadOnly)), "{}", row.name);
+            assert!(!(row.is_write && row.has(Flag::ReadOnly)), "{}", row.name);
             assert_eq!(
                 table.find(row.name.to_ascii_uppercase().as_bytes()).map(|i| table.row(i).name),
                 Some(row.name)
             );
             let has_keys = row.keys != Keys::None;
             match row.spread {
-                Spread::Key | Spread::Keys(_) | Spread::Gather(_) => {
+                Spread::Key | Spread::Keys(_) | Spread::Gather(_) | Spread::Connection(Verb::Watch) => {
                     assert!(has_keys, "{} has no key to route by", row.name);
                 }
-                Spread::Home | Spread::Shards(_) | Spread::Ordered(_) | Spread::Cursor => {
+                Spread::Home | Spread::Connection(_) | Spread::Shards(..) | Spread::Cursor => {
                     assert!(!has_keys, "{} ignores its keys", row.name);
                 }
             }

@@ -95,7 +95,7 @@ impl Bench {
         }
         match row.spread {
             // One shard's part is merged too: it need not have the shape of the reply.
-            Spread::Shards(merge) | Spread::Ordered(merge) if !read::is_error(&out) => {
+            Spread::Shards(_, merge) if !read::is_error(&out) => {
                 let seed = self.server.rng.next_u64();
                 let mut merged = Vec::new();
                 merge(

@@ -2,6 +2,7 @@
 
 use crate::resp::parse::Parser;
 use crate::shard::flight::Flight;
+use crate::shard::multi::Multi;
 
 /// How far a client is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(super) enum Closing {
 /// Why a client's commands wait. Its input is kept, up to a bound, and run later.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
-    /// Commands are under way on other shards: the next read waits for their replies.
+    /// Commands are under way: the next read waits for their replies.
     pub flight: bool,
     /// Too many replies wait to be read by the client.
     pub output: bool,
@@ -40,10 +41,14 @@ pub(super) struct Client {
     pub out: Vec<u8>,
     /// Bytes the driver took and has not reported as sent.
     pub unsent: usize,
-    /// Commands under way on other shards.
+    /// Commands under way.
     pub flight: Option<Box<Flight>>,
+    /// Queued commands and watched keys.
+    pub multi: Multi,
     pub held: Held,
     pub closing: Closing,
+    /// The driver has closed the connection. What is left is its flight, which is carried to its end.
+    pub is_gone: bool,
     /// Whether the client is already in the list that the driver reads.
     pub is_touched: bool,
     /// When the kernel last took replies, Unix milliseconds.
@@ -59,8 +64,10 @@ impl Client {
             out: Vec::new(),
             unsent: 0,
             flight: None,
+            multi: Multi::default(),
             held: Held::default(),
             closing: Closing::Open,
+            is_gone: false,
             is_touched: false,
             progress_ms: 0,
         }

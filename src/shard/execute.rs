@@ -13,10 +13,11 @@ use crate::base::slot::Slot;
 use crate::commands::cx::{Caller, Cx};
 use crate::commands::gather::{self, Part};
 use crate::commands::session::Server;
-use crate::commands::table::{Keys, Spread, Table};
+use crate::commands::table::{Keys, Reach, Spread, Table};
 use crate::resp::write::Writer;
-use crate::shard::mesh::{Call, Calls, Message, Stage, words_of};
-use crate::shard::{Shard, flight};
+use crate::shard::Fault;
+use crate::shard::mesh::{Call, Calls, Stage, words_of};
+use crate::shard::queue::Queue;
 use crate::store::keyspace::{Key, Keyspace};
 
 /// What commands run against: everything of a shard but its clients.
@@ -26,6 +27,10 @@ pub(super) struct Core {
     pub server: Server,
     /// For each slot, the shard that owns it.
     pub owners: Vec<u16>,
+    /// Transactions that have a claim on this shard's keys.
+    pub queue: Queue,
+    /// What a test has broken.
+    pub fault: Option<Fault>,
 }
 
 impl Core {
@@ -33,6 +38,12 @@ impl Core {
     #[inline]
     pub fn owner(&self, slot: Slot) -> u16 {
         self.owners[slot.index()]
+    }
+
+    /// Whether a test has broken this; never in a release build.
+    #[inline]
+    pub fn has_fault(&self, fault: Fault) -> bool {
+        cfg!(debug_assertions) && self.fault == Some(fault)
     }
 
     #[inline]
@@ -75,8 +86,8 @@ pub(super) fn run(
         let text = error.to_string();
         // A command that every shard runs fails on all of them; it is one command with one reply.
         let is_counted = match core.table.row(call.row).spread {
-            Spread::Shards(_) => caller.session.is_some(),
-            Spread::Ordered(_) => core.server.shard == 0,
+            Spread::Shards(Reach::Nothing, _) => caller.session.is_some(),
+            Spread::Shards(..) => core.server.shard == 0,
             _ => true,
         };
         if is_counted {
@@ -130,13 +141,11 @@ pub(super) fn prefetch<'c>(
     }
 }
 
-/// Runs the calls of another shard's client and sends the object back with the replies.
-pub(super) fn run_calls(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
-    let Shard { core, outbox, spare_calls, .. } = &mut *shard;
-    let client_id = calls.client_id;
+/// Runs the calls of one message and leaves their replies in it.
+pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
+    let limit = core.server.config.reply_bytes_max;
     let Calls {
-        home,
-        client,
+        client_id,
         buffer,
         spans,
         calls: list,
@@ -145,11 +154,13 @@ pub(super) fn run_calls(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
         ends,
         parts,
         done,
+        is_whole,
         is_over_limit,
+        is_dirty,
         ..
-    } = &mut *calls;
-    let (pause, limit) = (core.server.config.reply_bytes_pause, core.server.config.reply_bytes_max);
-    'batches: for batch in list[*done..].chunks(PREFETCH_BATCH) {
+    } = calls;
+    let pause = if *is_whole { limit } else { core.server.config.reply_bytes_pause.min(limit) };
+    for batch in list[*done..].chunks(PREFETCH_BATCH) {
         if batch.len() > 1 {
             prefetch(core, buffer, spans, batch.iter());
         }
@@ -157,32 +168,29 @@ pub(super) fn run_calls(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
             let args = words_of(buffer, spans, call);
             *done += 1;
             match call.stage {
-                Stage::Run | Stage::FanOut => {
-                    if call.stage == Stage::FanOut {
-                        for target in 1..core.server.shards {
-                            let mut copy = spare_calls.pop().unwrap_or_default();
-                            copy.address(*home, target, *client, client_id);
-                            copy.push(Call { stage: Stage::Run, ..*call }, args.iter_from(0));
-                            outbox.push_back((target, Message::Calls(copy)));
-                        }
-                    }
-                    let caller = Caller { id: client_id, session: None, no_touch: call.no_touch };
+                Stage::Run => {
+                    let caller = Caller { id: *client_id, session: None, no_touch: call.no_touch };
                     let fits = run(core, call, &args, replies, caller, now_ms);
                     ends.push(replies.len() as u32);
-                    if !fits || replies.len() > pause.min(limit) {
-                        *is_over_limit = !fits || replies.len() > limit;
-                        break 'batches;
+                    *is_over_limit |= !fits || replies.len() > limit;
+                    if !fits || replies.len() > pause {
+                        if !*is_whole {
+                            return;
+                        }
+                        // Nobody will read them, but what changes is changed as a whole.
+                        ends.iter_mut().for_each(|end| *end = 0);
+                        replies.clear();
                     }
                 }
                 Stage::Read(word) => parts.push(read_part(core, call, &args, word as usize, now_ms)),
                 Stage::Apply(index) => apply(core, call, &writes[index as usize], now_ms),
+                Stage::CheckWatched => {
+                    if core.keys.end_watch(*client_id, now_ms) {
+                        *is_dirty = true;
+                        return;
+                    }
+                }
             }
         }
-    }
-    if calls.home == shard.core.server.shard {
-        // A command of our own client that came by way of the first shard.
-        flight::arrive(shard, calls, now_ms);
-    } else {
-        shard.outbox.push_back((calls.home, Message::Replies(calls)));
     }
 }

@@ -1,20 +1,29 @@
-//! Commands of one read that are under way on other shards: what was sent, what came back, and the replies in the order of the
-//! commands. A client has at most one flight; its next read waits for it, which bounds memory and keeps commands in order.
+//! Commands of one read that are under way: what was sent, what came back, and what follows from it. This is the shard at home, as
+//! the coordinator of its clients' transactions; `queue` is the other end, `deliver` puts the replies in order. A client has at
+//! most one flight; its next read waits for it, which bounds memory and keeps commands in order.
 //!
-//! A gathering command (`commands::gather`) is the last of its flight: its parts are read with the flight's other calls, the
-//! decision is made when all have arrived, and the changes are a second hop.
+//! # Steps and hops
+//!
+//! If the commands touch keys of one shard, they are one message to it: one hop, and no transaction. If they touch keys of several,
+//! they are one transaction, so that they take effect together, and in order for every observer:
+//!
+//! 1. *Schedule*: every owner gets the calls of the first step and keeps a place. Where the only other owner is this shard itself,
+//!    whose place costs no message, the other one may decide on the position and run at once: then this hop is the only one.
+//! 2. *Execute*: every owner runs the calls when the transaction's turn has come.
+//! 3. A command that decides from what it has read (`commands::gather`), and `EXEC` with watched keys, take one more step for each
+//!    decision. The last step gives up the claims.
+//!
+//! A flight belongs to its transaction, not to its client: if the client goes, it is carried to its end for nobody.
 
 use crate::base::args::OwnedArgs;
-use crate::base::limits::{SPARE_CALLS_BYTES_MAX, SPARE_CALLS_MAX};
-use crate::commands::gather::{Decision, Gather, Part, Write};
-use crate::commands::merge::{Merge, Parts};
+use crate::commands::gather::{Decision, Gather, Next, Part, Write};
+use crate::commands::merge::Merge;
 use crate::metrics::Stats;
-use crate::resp::read::is_error;
 use crate::resp::write::{Protocol, Writer};
-use crate::shard::client::{Client, Closing};
-use crate::shard::execute;
 use crate::shard::mesh::{Call, Calls, Message, Stage};
-use crate::shard::{ClientRef, Shard};
+use crate::shard::multi::Queued;
+use crate::shard::router::Router;
+use crate::shard::{ClientRef, Fault, Shard, deliver, queue};
 use crate::store::keyspace::Key;
 
 /// One reply, or run of replies, in the order of the commands.
@@ -35,9 +44,9 @@ pub(super) struct Merged {
     pub merge: Merge,
     pub protocol: Protocol,
     pub is_wanted: bool,
-    /// This shard's reply, if it took part.
+    /// This shard's reply, if it was made at once.
     pub local: Option<Vec<u8>>,
-    /// The other shards that took part.
+    /// The shards that took part.
     pub targets: Vec<u16>,
     /// As `Parts::order`.
     pub order: Vec<u16>,
@@ -51,10 +60,32 @@ pub(super) struct Gathering {
     pub args: OwnedArgs,
     pub gather: &'static Gather,
     pub is_wanted: bool,
-    /// For each key word: the part, if it was read here, and the shard that reads it.
-    pub keys: Vec<(u16, Option<Part>)>,
-    /// Set once the decision is made.
-    pub reply: Option<Vec<u8>>,
+    /// The shards that read keys in this step, one for each key.
+    pub asked: Vec<u16>,
+    /// What earlier steps read.
+    pub parts: Vec<Part>,
+}
+
+/// Queued commands that later steps run.
+pub(super) struct Rest {
+    pub queued: Box<Queued>,
+    /// How many were sent.
+    pub done: usize,
+}
+
+/// The reply of an `EXEC` whose watched keys have changed.
+#[derive(Clone, Copy)]
+pub(super) struct Aborted {
+    pub protocol: Protocol,
+    pub is_wanted: bool,
+}
+
+impl Aborted {
+    pub fn write(self, out: &mut Vec<u8>) {
+        if self.is_wanted {
+            Writer::new(out, self.protocol).null_array();
+        }
+    }
 }
 
 /// See the module.
@@ -67,18 +98,35 @@ pub(super) struct Flight {
     pub covered: usize,
     /// Calls sent, of all targets.
     pub calls: usize,
-    /// Messages that the first shard sends in our name (`Stage::FanOut`).
-    pub fanned_out: usize,
-    /// No other command may be in this flight: its targets answer in an order of their own.
-    pub is_alone: bool,
-    /// Messages that have not come back.
-    waiting: usize,
-    arrived: Vec<Box<Calls>>,
-    /// Pieces written to the client.
-    written: usize,
-    /// Bytes of `local` written to the client.
-    written_local: usize,
+    /// No other command may join.
+    pub is_last: bool,
+    /// Its calls are run all or nothing even if they are no transaction: `EXEC` on one shard.
+    pub is_whole: bool,
+    /// A reply made here has passed the hard limit.
+    pub is_over_limit: bool,
+    /// What to reply if the check of watched keys, which is in its first step, finds a change.
+    pub aborted: Option<Aborted>,
     pub gathering: Option<Box<Gathering>>,
+    pub rest: Option<Rest>,
+    /// Its transaction; 0 for none.
+    id: u64,
+    /// The largest position that an owner gave it.
+    position: u64,
+    /// The owners that keep a place, and those that have not said so yet.
+    participants: Vec<u16>,
+    unscheduled: usize,
+    /// The owner that decides on the position.
+    decider: Option<u16>,
+    /// The last step has been sent.
+    is_concluded: bool,
+    /// Messages that have not come back.
+    pub waiting: usize,
+    /// What came back, one object for each target.
+    pub arrived: Vec<Box<Calls>>,
+    /// Pieces written to the client.
+    pub written: usize,
+    /// Bytes of `local` written to the client.
+    pub written_local: usize,
 }
 
 impl Flight {
@@ -90,7 +138,6 @@ impl Flight {
 
     /// Appends a reply of this shard behind everything that is under way.
     pub fn append(&mut self, reply: &[u8]) {
-        assert!(self.gathering.is_none(), "a gathering command's reply is the last of its flight");
         self.local.extend_from_slice(reply);
         self.cover_local();
     }
@@ -101,85 +148,22 @@ impl Flight {
             self.pieces.push(Piece::Local(self.covered));
         }
     }
-}
 
-/// Sends what was packed for other shards, and holds the client until all of it has come back.
-pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>) {
-    flight.cover_local();
-    flight.waiting = send_packed(shard, client) + flight.fanned_out;
-    assert!(flight.waiting > 0, "a flight begins with a packed call");
-    let Some(c) = shard.client_mut(client) else { return };
-    c.flight = Some(flight);
-    c.held.flight = true;
-}
-
-/// Moves all packed calls to the outbox and returns how many messages they are.
-fn send_packed(shard: &mut Shard, client: ClientRef) -> usize {
-    let client_id = shard.core.server.sessions.get(client.index).map_or(0, |session| session.id);
-    let home = shard.core.server.shard;
-    let mut sent = 0;
-    for target in 0..shard.packing.len() {
-        if let Some(mut calls) = shard.packing[target].take() {
-            calls.address(home, target as u16, Some(client), client_id);
-            shard.outbox.push_back((target as u16, Message::Calls(calls)));
-            shard.core.server.stats.mesh_messages += 1;
-            sent += 1;
-        }
+    /// Whether no decision follows from what is under way.
+    fn is_last_step(&self) -> bool {
+        self.gathering.is_none() && self.rest.is_none()
     }
-    sent
-}
 
-/// Replies have come back.
-pub(super) fn arrive(shard: &mut Shard, calls: Box<Calls>, now_ms: i64) {
-    let client = calls.client.expect("calls travel in a client's name");
-    let Some(flight) = shard.client_mut(client).and_then(|c| c.flight.as_mut()) else {
-        // The client has gone meanwhile.
-        return recycle(shard, calls);
-    };
-    flight.waiting -= 1;
-    flight.arrived.push(calls);
-    if flight.waiting == 0 {
-        advance(shard, client, now_ms);
+    /// Replaces all replies by that of an `EXEC` that did nothing.
+    fn abort(&mut self) {
+        let aborted = self.aborted.expect("an EXEC that checks watched keys is alone in its flight");
+        self.rest = None;
+        self.pieces.clear();
+        self.local.clear();
+        self.covered = 0;
+        aborted.write(&mut self.local);
+        self.cover_local();
     }
-}
-
-/// All messages of a hop have come back: decides and sends the next hop, or writes the replies.
-fn advance(shard: &mut Shard, client: ClientRef, now_ms: i64) {
-    let Some(mut flight) = shard.client_mut(client).and_then(|c| c.flight.take()) else { return };
-    // A target that stopped at a reply limit has not read its parts.
-    let is_complete = flight.arrived.iter().all(|calls| calls.is_done() && !calls.is_over_limit);
-    if let Some(gathering) = &mut flight.gathering
-        && gathering.reply.is_none()
-        && is_complete
-    {
-        let bulk_bytes_max = shard.core.server.config.bulk_bytes_max;
-        let decision = Decision { db: gathering.call.db, now_ms, bulk_bytes_max };
-        let writes = decide(gathering, &mut flight.arrived, decision, &mut shard.core.server.stats);
-        let call = gathering.call;
-        for write in writes {
-            let owner = shard.core.owner(Key::new(&write.key).slot);
-            if owner == shard.core.server.shard {
-                execute::apply(&mut shard.core, &call, &write, now_ms);
-            } else {
-                pack_write(shard, owner, call, write);
-            }
-        }
-        flight.waiting = send_packed(shard, client);
-        if flight.waiting > 0 {
-            if let Some(c) = shard.client_mut(client) {
-                c.flight = Some(flight);
-            }
-            return;
-        }
-    }
-    deliver(shard, client, flight, now_ms);
-}
-
-fn pack_write(shard: &mut Shard, owner: u16, call: Call, write: Write) {
-    let calls = packed(&mut shard.packing, &mut shard.spare_calls, owner);
-    let stage = Stage::Apply(calls.writes.len() as u32);
-    calls.writes.push(write);
-    calls.push(Call { stage, slot: u16::MAX, ..call }, std::iter::empty());
 }
 
 /// The object in which calls for `target` are being packed.
@@ -191,228 +175,218 @@ pub(super) fn packed<'a>(
     packing[usize::from(target)].get_or_insert_with(|| spare.pop().unwrap_or_default())
 }
 
-/// Puts the parts in order and makes the decision.
-fn decide(
-    gathering: &mut Gathering,
-    arrived: &mut [Box<Calls>],
-    decision: Decision,
-    stats: &mut Stats,
-) -> Vec<Write> {
-    let mut parts = Vec::with_capacity(gathering.keys.len());
-    for calls in &mut *arrived {
-        calls.parts.reverse();
+/// Sends what was packed, and holds the client until all of it has come back.
+pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>) {
+    flight.cover_local();
+    let here = shard.core.server.shard;
+    let targets = shard.packing.iter().flatten().count();
+    assert!(targets > 0, "a flight begins with a packed call");
+    let claims = shard.packing.iter().flatten().filter(|calls| !calls.claim.is_empty()).count();
+    let is_transaction = (claims > 1 || !flight.is_last_step()) && !shard.core.has_fault(Fault::SkipSchedule);
+    if is_transaction {
+        flight.id = queue::next_id(&shard.core.server);
+        flight.unscheduled = targets;
+        flight.is_concluded = flight.is_last_step();
+        // This shard's place is kept before any message leaves, so a single other owner is the last to keep one.
+        let may_decide = flight.is_concluded && targets == 2 && shard.packing[usize::from(here)].is_some();
+        let other =
+            (0..shard.packing.len() as u16).find(|&t| t != here && shard.packing[usize::from(t)].is_some());
+        flight.decider = other.filter(|_| may_decide);
     }
-    for (owner, local) in &mut gathering.keys {
-        parts.push(match local.take() {
-            Some(part) => part,
-            None => {
-                let calls =
-                    arrived.iter_mut().find(|calls| calls.target == *owner).expect("the owner has answered");
-                // In the order of the key words: every call of stage `Read` in this flight is this command's.
-                calls.parts.pop().expect("a part for each key word")
-            }
-        });
-    }
-    let mut reply = Vec::new();
-    let mut writer = Writer::new(&mut reply, gathering.call.protocol);
-    let writes = (gathering.gather.decide)(decision, &gathering.args.args(), parts, &mut writer)
-        .unwrap_or_else(|error| {
-            writer.truncate(0);
-            let text = error.to_string();
-            stats.count_failure(gathering.call.row, &text);
-            writer.error(&text);
-            Vec::new()
-        });
-    gathering.reply = Some(reply);
-    writes
-}
-
-/// How far the replies of a flight could be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
-    /// All of them.
-    All,
-    /// Up to the soft limit, or up to a call that its target has not run: the client must read first.
-    Part,
-    /// The client cannot be answered within its hard limit.
-    OverLimit,
-}
-
-/// Writes the replies in order, as far as they may go, and then lets the client go on.
-fn deliver(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
-    for calls in flight.arrived.drain(..) {
-        // A gathering command's second hop answers with a second object of the same target, which has no replies.
-        let place = &mut shard.packing[usize::from(calls.target)];
-        if place.is_none() || calls.has_reply() || calls.is_over_limit {
-            *place = Some(calls);
-        }
-    }
-    let (pause, limit) =
-        (shard.core.server.config.reply_bytes_pause, shard.core.server.config.reply_bytes_max);
-    let written = match &mut shard.clients[client.index as usize] {
-        Some(c) if c.generation == client.generation && c.closing != Closing::Now => {
-            write_pieces(c, &mut flight, &mut shard.packing, pause, limit)
-        }
-        // Gone or going: nobody wants the replies.
-        _ => Written::All,
-    };
-    if written == Written::Part {
-        flight.arrived.extend(shard.packing.iter_mut().filter_map(Option::take));
-        let Some(c) = shard.client_mut(client) else { return };
-        c.flight = Some(flight);
-        c.held.output = c.reply_bytes() > pause / 2;
-        c.progress_ms = now_ms;
-        let must_read = c.held.output;
-        shard.touch(client.index);
-        if must_read {
-            shard.tick_within(now_ms, 1000);
+    flight.waiting = targets;
+    let client_id = shard.client_id(client);
+    for target in 0..shard.packing.len() as u16 {
+        let Some(mut calls) = shard.packing[usize::from(target)].take() else { continue };
+        calls.address(here, target, Some(client), client_id);
+        calls.is_whole = flight.is_whole || is_transaction;
+        if is_transaction {
+            flight.participants.push(target);
+            calls.transaction = flight.id;
+            calls.decides = flight.decider == Some(target);
+            calls.concludes = flight.is_concluded;
+            shard.send(target, Message::Schedule(calls));
         } else {
-            // What was skipped was unwanted: nothing waits to be read.
-            proceed(shard, client, now_ms);
+            shard.send(target, Message::Run(calls));
         }
+    }
+    let c = shard.flying_client(client).expect("its read has just been run");
+    c.flight = Some(flight);
+    c.held.flight = true;
+}
+
+/// An owner has kept a place for a transaction.
+pub(super) fn scheduled(shard: &mut Shard, client: ClientRef, id: u64, position: u64) {
+    let Some(flight) = shard.flying_client(client).and_then(|c| c.flight.as_mut()) else { return };
+    if flight.id == id {
+        note_place(shard, client, position);
+    }
+}
+
+/// One more owner has its place; the last one's makes the position final.
+fn note_place(shard: &mut Shard, client: ClientRef, position: u64) {
+    let flight = shard.flying_client(client).and_then(|c| c.flight.as_mut()).expect("the caller found it");
+    flight.position = flight.position.max(position);
+    flight.unscheduled -= 1;
+    if flight.unscheduled > 0 {
         return;
     }
-    for place in 0..shard.packing.len() {
-        if let Some(calls) = shard.packing[place].take() {
-            recycle(shard, calls);
+    let (id, position, decider) = (flight.id, flight.position, flight.decider);
+    for participant in flight.participants.clone() {
+        // Who decided knows.
+        if decider != Some(participant) {
+            shard.send(participant, Message::Execute { id, position });
         }
-    }
-    if written == Written::OverLimit {
-        shard.core.server.stats.output_limit_disconnects += 1;
-        tracing::warn!("client's replies pass client-output-buffer-limit normal: disconnected");
-    }
-    if let Some(c) = shard.client_mut(client) {
-        c.held.flight = false;
-        if written == Written::OverLimit {
-            c.closing = Closing::Now;
-        }
-        // What came from other shards counts as what was made here.
-        if c.reply_bytes() > pause {
-            c.held.output = true;
-            c.progress_ms = now_ms;
-            shard.tick_within(now_ms, 1000);
-        }
-    }
-    shard.resume(client, now_ms);
-}
-
-/// Goes on with a flight that stopped because its client had to read: targets whose replies are used up run the calls that are
-/// left.
-pub(super) fn proceed(shard: &mut Shard, client: ClientRef, now_ms: i64) {
-    let Some(c) = shard.client_mut(client) else { return };
-    if c.held.output || c.flight.as_ref().is_none_or(|flight| flight.waiting > 0) {
-        return;
-    }
-    let Some(mut flight) = c.flight.take() else { return };
-    for mut calls in std::mem::take(&mut flight.arrived) {
-        if calls.is_done() || calls.has_reply() {
-            flight.arrived.push(calls);
-        } else {
-            calls.forget_replies();
-            let target = usize::from(calls.target);
-            shard.packing[target] = Some(calls);
-        }
-    }
-    flight.waiting = send_packed(shard, client);
-    if flight.waiting == 0 {
-        return deliver(shard, client, flight, now_ms);
-    }
-    if let Some(c) = shard.client_mut(client) {
-        c.flight = Some(flight);
     }
 }
 
-/// Writes what the pieces of a flight reply, from where the last call of this function stopped.
-fn write_pieces(
-    c: &mut Client,
-    flight: &mut Flight,
-    arrived: &mut [Option<Box<Calls>>],
-    pause: usize,
-    limit: usize,
-) -> Written {
-    if arrived.iter().flatten().any(|calls| calls.is_over_limit) {
-        return Written::OverLimit;
+/// Replies have come back.
+pub(super) fn arrive(shard: &mut Shard, calls: Box<Calls>, now_ms: i64) {
+    let client = calls.client.expect("calls travel in a client's name");
+    if shard.flying_client(client).is_none_or(|c| c.flight.is_none()) {
+        // The client has gone meanwhile.
+        return deliver::recycle(shard, calls);
     }
-    while let Some(piece) = flight.pieces.get(flight.written) {
-        let has_reply =
-            |target: &u16| arrived[usize::from(*target)].as_ref().is_some_and(|calls| calls.has_reply());
-        let is_there = match piece {
-            Piece::Local(_) => true,
-            Piece::Remote(target) | Piece::Unwanted(target) => has_reply(target),
-            Piece::Merged(merged) => merged.targets.iter().all(has_reply),
-        };
-        if !is_there || c.reply_bytes() > pause {
-            return Written::Part;
-        }
-        match piece {
-            Piece::Local(to) => {
-                c.out.extend_from_slice(&flight.local[flight.written_local..*to]);
-                flight.written_local = *to;
-            }
-            Piece::Remote(target) => c.out.extend_from_slice(next_reply(arrived, *target)),
-            Piece::Unwanted(target) => {
-                next_reply(arrived, *target);
-            }
-            Piece::Merged(merged) => {
-                let before = c.out.len();
-                if !write_merged(merged, arrived, &mut c.out, limit) {
-                    return Written::OverLimit;
-                }
-                if !merged.is_wanted {
-                    c.out.truncate(before);
-                }
-            }
-        }
-        flight.written += 1;
-        if c.reply_bytes() > limit {
-            return Written::OverLimit;
-        }
+    if calls.decides {
+        note_place(shard, client, calls.position);
     }
-    if let Some(gathering) = &flight.gathering {
-        let Some(reply) = &gathering.reply else {
-            // Some target has not read its parts yet.
-            return Written::Part;
-        };
-        if gathering.is_wanted {
-            c.out.extend_from_slice(reply);
+    let c = shard.flying_client(client).expect("it is there");
+    let flight = c.flight.as_mut().expect("it is there");
+    flight.waiting -= 1;
+    let is_over = flight.waiting == 0;
+    let mut calls = calls;
+    match flight.arrived.iter_mut().find(|earlier| earlier.target == calls.target) {
+        Some(earlier) => {
+            earlier.append_answers(&mut calls);
+            deliver::recycle(shard, calls);
         }
+        None => flight.arrived.push(calls),
     }
-    if c.reply_bytes() > limit { Written::OverLimit } else { Written::All }
+    if is_over {
+        let c = shard.flying_client(client).expect("it is there");
+        let flight = c.flight.take().expect("it is there");
+        advance(shard, client, flight, now_ms);
+    }
 }
 
-fn next_reply(arrived: &mut [Option<Box<Calls>>], target: u16) -> &[u8] {
-    arrived[usize::from(target)].as_mut().expect("every target has answered").next_reply()
-}
-
-/// Merges one command's parts. The first error among them is the whole reply. Whether it stays within `limit`.
-pub(super) fn write_merged(
-    merged: &Merged,
-    arrived: &mut [Option<Box<Calls>>],
-    out: &mut Vec<u8>,
-    limit: usize,
-) -> bool {
-    // A part's place is its target's next reply; taken one by one, since each advances its own object.
-    let remote: Vec<Vec<u8>> =
-        merged.targets.iter().map(|&target| next_reply(arrived, target).to_vec()).collect();
-    let replies: Vec<&[u8]> =
-        merged.local.iter().map(Vec::as_slice).chain(remote.iter().map(Vec::as_slice)).collect();
-    let mut writer = Writer::new(out, merged.protocol).bounded(limit);
-    match replies.iter().find(|reply| is_error(reply)) {
-        Some(error) => writer.raw(error),
-        None => (merged.merge)(
-            &Parts { args: merged.args.args(), replies: &replies, order: &merged.order, seed: merged.seed },
-            &mut writer,
-        ),
+/// A step has come back from everywhere: takes the next one, or tells the client.
+fn advance(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
+    if flight.arrived.iter().any(|calls| calls.is_dirty) {
+        flight.abort();
     }
-    !writer.is_over()
-}
-
-fn recycle(shard: &mut Shard, mut calls: Box<Calls>) {
-    // An object that once carried something large is not worth keeping.
-    if shard.spare_calls.len() < SPARE_CALLS_MAX
-        && calls.buffer.capacity() + calls.replies.capacity() <= SPARE_CALLS_BYTES_MAX
+    if let Some(gathering) = flight.gathering.take() {
+        decide(shard, &mut flight, gathering, now_ms);
+    }
+    if flight.gathering.is_none()
+        && let Some(rest) = flight.rest.take()
     {
-        calls.clear();
-        shard.spare_calls.push(calls);
+        flight = continue_exec(shard, client, flight, rest, now_ms);
     }
+    flight.cover_local();
+    send_step(shard, client, &mut flight);
+    if flight.waiting == 0 {
+        return deliver::deliver(shard, client, flight, now_ms);
+    }
+    if let Some(c) = shard.flying_client(client) {
+        c.flight = Some(flight);
+    }
+}
+
+/// Sends what was packed for the next step; the last step also releases those for whom nothing was packed.
+fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
+    let concludes = flight.is_last_step() && !flight.is_concluded;
+    let here = shard.core.server.shard;
+    for target in 0..shard.packing.len() as u16 {
+        let is_participant = flight.participants.contains(&target);
+        if let Some(mut calls) = shard.packing[usize::from(target)].take() {
+            let client_id = shard.client_id(client);
+            calls.address(here, target, Some(client), client_id);
+            calls.is_whole = true;
+            calls.transaction = if is_participant { flight.id } else { 0 };
+            calls.concludes = concludes && is_participant;
+            flight.waiting += 1;
+            shard.send(target, Message::Run(calls));
+        } else if concludes && is_participant {
+            shard.send(target, Message::Release { id: flight.id });
+        }
+    }
+    flight.is_concluded |= concludes;
+}
+
+/// Puts the parts of a gathering command in order, makes the decision, and packs what follows from it.
+fn decide(shard: &mut Shard, flight: &mut Flight, mut gathering: Box<Gathering>, now_ms: i64) {
+    // In the order of the keys: every call of stage `Read` in this step was this command's.
+    let mut found: Vec<_> =
+        flight.arrived.iter_mut().map(|calls| (calls.target, calls.parts.drain(..))).collect();
+    for owner in gathering.asked.drain(..) {
+        let (_, parts) =
+            found.iter_mut().find(|(target, _)| *target == owner).expect("the owner has answered");
+        gathering.parts.push(parts.next().expect("a part for each key"));
+    }
+    drop(found);
+    let (call, bulk_bytes_max) = (gathering.call, shard.core.server.config.bulk_bytes_max);
+    let mut reply = Vec::new();
+    let next = ask(
+        &mut gathering,
+        Decision { db: call.db, now_ms, bulk_bytes_max },
+        &mut reply,
+        &mut shard.core.server.stats,
+    );
+    match next {
+        Next::Write(writes) => {
+            writes.into_iter().for_each(|write| pack_write(shard, call, write));
+            if gathering.is_wanted {
+                flight.append(&reply);
+            }
+        }
+        Next::Read(keys) => {
+            assert!(gathering.gather.reads_undeclared, "a command that declares its keys reads no others");
+            for key in &keys {
+                let owner = shard.core.owner(Key::new(key).slot);
+                let name = gathering.args.args().get(0).to_vec();
+                let call = Call { stage: Stage::Read(1), slot: u16::MAX, ..call };
+                packed(&mut shard.packing, &mut shard.spare_calls, owner)
+                    .push(call, [&name[..], key].into_iter());
+                gathering.asked.push(owner);
+            }
+            flight.gathering = Some(gathering);
+        }
+    }
+}
+
+/// Makes the decision; a refusal becomes its reply.
+fn ask(gathering: &mut Gathering, at: Decision, reply: &mut Vec<u8>, stats: &mut Stats) -> Next {
+    let mut writer = Writer::new(reply, gathering.call.protocol);
+    let decided = (gathering.gather.decide)(at, &gathering.args.args(), &mut gathering.parts, &mut writer);
+    decided.unwrap_or_else(|error| {
+        writer.truncate(0);
+        let text = error.to_string();
+        stats.count_failure(gathering.call.row, &text);
+        writer.error(&text);
+        Next::Write(Vec::new())
+    })
+}
+
+fn pack_write(shard: &mut Shard, call: Call, write: Write) {
+    let owner = shard.core.owner(Key::new(&write.key).slot);
+    let calls = packed(&mut shard.packing, &mut shard.spare_calls, owner);
+    let stage = Stage::Apply(calls.writes.len() as u32);
+    calls.writes.push(write);
+    calls.push(Call { stage, slot: u16::MAX, ..call }, std::iter::empty());
+}
+
+/// Goes on with the queued commands of an `EXEC`.
+fn continue_exec(
+    shard: &mut Shard,
+    client: ClientRef,
+    flight: Box<Flight>,
+    rest: Rest,
+    now_ms: i64,
+) -> Box<Flight> {
+    let mut flight = Some(flight);
+    let mut router = Router::new(shard, client, &mut flight, now_ms);
+    router.continue_exec(rest);
+    let is_over_limit = router.is_over_limit;
+    let mut flight = flight.expect("it stays");
+    flight.is_over_limit |= is_over_limit;
+    flight
 }

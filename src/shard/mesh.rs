@@ -1,21 +1,38 @@
 //! What shards say to each other. Owns the shape of messages, never a channel: the driver carries them.
+//!
+//! `flight` (at home, the shard of the client's connection) and `queue` (where the keys live) are the two ends of the protocol.
+
+use std::ops::Range;
 
 use crate::base::args::{Args, Span};
 use crate::commands::gather::{Part, Write};
 use crate::resp::write::Protocol;
 use crate::shard::ClientRef;
+use crate::shard::intents::Claim;
 
 /// A message from one shard to another.
 #[derive(Debug)]
-pub enum Message<C> {
-    /// Commands to run on keys of the receiver.
-    Calls(C),
-    /// The same object on its way back, with the replies.
-    Replies(C),
-}
+pub struct ShardMessage(pub(super) Message);
 
-/// A message as it travels.
-pub type ShardMessage = Message<Box<Calls>>;
+/// See `ShardMessage`. What travels to and fro in one transaction is, in this order: `Schedule`, `Scheduled`, `Execute`,
+/// `Replies`; for each further step `Run` and `Replies`; and `Release` where the last step has nothing to run.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Home to owner: commands to run as soon as they meet no transaction; or the next step of a transaction, at once.
+    Run(Box<Calls>),
+    /// Home to owner: keep a place for this transaction, whose first step comes along.
+    Schedule(Box<Calls>),
+    /// Owner to home: it has a place, at this position.
+    Scheduled { client: ClientRef, id: u64, position: u64 },
+    /// Home to owner: every owner has kept a place; this is the position, and the first step may run when its turn has come.
+    Execute { id: u64, position: u64 },
+    /// Home to owner: the transaction has nothing more to do.
+    Release { id: u64 },
+    /// Owner to home: the calls of a `Run` or `Execute` with their replies.
+    Replies(Box<Calls>),
+    /// Home to owner: this client watches no key any more.
+    Unwatch { client_id: u64 },
+}
 
 /// One command of a batch: positions in the batch's buffer and spans.
 #[derive(Clone, Copy, Debug)]
@@ -47,14 +64,14 @@ pub(super) enum Stage {
     Run,
     /// `Gather::read` of one key word.
     Read(u32),
-    /// All of it, here and on every other shard, whose replies go straight to the home shard.
-    FanOut,
     /// A change that a decision ordered: an index into `Calls::writes`.
     Apply(u32),
+    /// Whether the keys that the client watches are as they were; if not, nothing after it is run.
+    CheckWatched,
 }
 
-/// All commands that one read of one client has for one shard, and then their replies. The object and its buffers go to and
-/// fro, so a steady stream of them allocates nothing.
+/// The commands of a client for one shard that travel together, and then their replies. The object and its buffers go to and fro,
+/// so a steady stream of them allocates nothing.
 #[derive(Debug, Default)]
 pub struct Calls {
     /// Where the replies go.
@@ -65,6 +82,18 @@ pub struct Calls {
     pub(super) client: Option<ClientRef>,
     /// The client's id.
     pub(super) client_id: u64,
+    /// The transaction they are a step of; 0 for none.
+    pub(super) transaction: u64,
+    /// The owner's answer to a `Schedule` that it decides: the transaction's final position.
+    pub(super) position: u64,
+    /// In a `Schedule`: every other owner has kept its place already, so this one decides on the position, and may run at once.
+    pub(super) decides: bool,
+    /// This is the transaction's last step here: its claim ends with it.
+    pub(super) concludes: bool,
+    /// Run all or nothing, however long the replies.
+    pub(super) is_whole: bool,
+    /// What the calls, or with a `Schedule` all steps of the transaction, touch.
+    pub(super) claim: Claim,
     /// The words of all commands.
     pub(super) buffer: Vec<u8>,
     pub(super) spans: Vec<Span>,
@@ -82,13 +111,21 @@ pub struct Calls {
     pub(super) done: usize,
     /// While the reply is assembled: how many replies were used.
     pub(super) used: usize,
-    /// One reply alone passed the hard limit: the client cannot be answered.
+    /// The replies passed the hard limit: the client cannot be answered.
     pub(super) is_over_limit: bool,
+    /// A watched key has changed: the calls after the check were not run.
+    pub(super) is_dirty: bool,
 }
 
 impl Calls {
     pub(super) fn clear(&mut self) {
         self.client = None;
+        self.transaction = 0;
+        self.position = 0;
+        self.decides = false;
+        self.concludes = false;
+        self.is_whole = false;
+        self.claim.clear();
         self.buffer.clear();
         self.spans.clear();
         self.calls.clear();
@@ -99,6 +136,7 @@ impl Calls {
         self.done = 0;
         self.used = 0;
         self.is_over_limit = false;
+        self.is_dirty = false;
     }
 
     /// Says whose calls these are, who runs them and where the replies go.
@@ -118,14 +156,22 @@ impl Calls {
     }
 
     /// The words of a call.
-    #[cfg(test)]
     pub(super) fn args(&self, call: &Call) -> Args<'_> {
         words_of(&self.buffer, &self.spans, call)
     }
 
-    /// Whether the target has run all calls.
+    /// Whether the target has run all calls it is going to.
     pub(super) fn is_done(&self) -> bool {
-        self.done == self.calls.len()
+        self.done == self.calls.len() || self.is_dirty
+    }
+
+    /// Takes over what a later step of the same transaction answered.
+    pub(super) fn append_answers(&mut self, later: &mut Calls) {
+        let before = self.replies.len() as u32;
+        self.replies.append(&mut later.replies);
+        self.ends.extend(later.ends.drain(..).map(|end| before + end));
+        self.parts.append(&mut later.parts);
+        self.is_over_limit |= later.is_over_limit;
     }
 
     /// Whether there is a reply that was not used yet.
@@ -141,12 +187,12 @@ impl Calls {
         self.used = 0;
     }
 
-    /// The next reply that was not used yet.
-    pub(super) fn next_reply(&mut self) -> &[u8] {
+    /// Where in `replies` the next one is that was not used yet.
+    pub(super) fn next_reply(&mut self) -> Range<usize> {
         let start = if self.used == 0 { 0 } else { self.ends[self.used - 1] };
         let end = self.ends[self.used];
         self.used += 1;
-        &self.replies[start as usize..end as usize]
+        start as usize..end as usize
     }
 }
 

@@ -6,12 +6,17 @@
 //!
 //! `Shard::receive` → `route` parses the buffer in batches and locates keys → prefetch → `execute` runs what is local, straight
 //! into the client's reply buffer; calls for other shards are packed into one message a target → `Shard::message` on the
-//! target runs them and sends the same object back → `flight` puts the replies in order.
+//! target (`queue`) runs them and sends the same object back → `deliver` puts the replies in order. Commands on several shards are
+//! transactions, which `flight` coordinates.
 
 mod client;
+mod deliver;
 mod execute;
 mod flight;
+mod intents;
 pub mod mesh;
+mod multi;
+mod queue;
 mod route;
 mod router;
 #[cfg(test)]
@@ -32,6 +37,7 @@ use crate::resp::write::Writer;
 use crate::shard::client::{Client, Closing};
 use crate::shard::execute::Core;
 use crate::shard::mesh::{Calls, Message, ShardMessage};
+use crate::shard::queue::Queue;
 use crate::shard::route::Batch;
 use crate::store::keyspace::Keyspace;
 
@@ -70,6 +76,19 @@ pub struct Wants {
     pub close: bool,
 }
 
+/// A part of the transaction protocol that a test breaks, to see that it is noticed. Release builds have no such parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Owners run their calls as they arrive, without a place in the common order.
+    SkipSchedule,
+    /// The claim of a transaction of several steps ends with the first.
+    ReleaseEarly,
+    /// A transaction does not wait for conflicting ones before it.
+    OutOfOrder,
+    /// The transaction of a client that disappears is forgotten, and holds its claims.
+    LoseRelease,
+}
+
 /// One shard of the process.
 pub struct Shard {
     core: Core,
@@ -79,6 +98,8 @@ pub struct Shard {
     free: Vec<u32>,
     touched: Vec<u32>,
     outbox: VecDeque<(u16, ShardMessage)>,
+    /// Messages of this shard to itself: it is one of the owners of its clients' keys.
+    to_self: VecDeque<Message>,
     /// Calls being packed, by target, and arrived ones while a reply is assembled.
     packing: Vec<Option<Box<Calls>>>,
     /// Used again, so that a steady state allocates nothing.
@@ -132,12 +153,13 @@ impl Shard {
             owners.resize(slots_of(owner, shards).end, owner);
         }
         Shard {
-            core: Core { table, keys, server, owners },
+            core: Core { table, keys, server, owners, queue: Queue::default(), fault: None },
             clients: Vec::new(),
             generations: Vec::new(),
             free: Vec::new(),
             touched: Vec::new(),
             outbox: VecDeque::new(),
+            to_self: VecDeque::new(),
             packing: (0..shards).map(|_| None).collect(),
             spare_calls: Vec::new(),
             batch: Batch::default(),
@@ -237,22 +259,20 @@ impl Shard {
 
     /// The driver has closed the socket and nothing of it is in flight: the index is free.
     pub fn closed(&mut self, client: ClientRef) {
-        if self.client(client).is_none() {
-            return;
-        }
-        self.clients[client.index as usize] = None;
-        self.core.server.sessions.remove(client.index);
-        self.generations[client.index as usize] = client.generation.wrapping_add(1);
-        self.free.push(client.index);
+        let loses = self.core.has_fault(Fault::LoseRelease);
+        let Some(c) = self.client_mut(client) else { return };
+        c.closing = Closing::Now;
+        c.is_gone = true;
         self.paused.retain(|paused| *paused != client);
+        let c = self.clients[client.index as usize].as_ref().expect("it was found");
+        if loses || c.flight.as_ref().is_none_or(|flight| flight.waiting == 0) {
+            self.forget(client);
+        }
     }
 
     /// A message from another shard has arrived.
     pub fn message(&mut self, message: ShardMessage, now_ms: i64) {
-        match message {
-            Message::Calls(calls) => execute::run_calls(self, calls, now_ms),
-            Message::Replies(calls) => flight::arrive(self, calls, now_ms),
-        }
+        self.handle(message.0, now_ms);
         self.after_commands(now_ms);
     }
 
@@ -285,7 +305,9 @@ impl Shard {
     pub fn take_touched(&mut self) -> Option<ClientRef> {
         loop {
             let index = self.touched.pop()?;
-            if let Some(client) = &mut self.clients[index as usize] {
+            if let Some(client) = &mut self.clients[index as usize]
+                && !client.is_gone
+            {
                 client.is_touched = false;
                 return Some(ClientRef { index, generation: client.generation });
             }
@@ -323,6 +345,17 @@ impl Shard {
         }
     }
 
+    /// Transactions, and commands of other shards, that have a claim on this shard's keys or wait for one.
+    pub fn scheduled(&self) -> usize {
+        self.core.queue.len()
+    }
+
+    /// Breaks a part of the transaction protocol, in a debug build.
+    #[doc(hidden)]
+    pub fn plant(&mut self, fault: Fault) {
+        self.core.fault = Some(fault);
+    }
+
     /// The next message for another shard.
     pub fn take_message(&mut self) -> Option<(u16, ShardMessage)> {
         self.outbox.pop_front()
@@ -346,16 +379,63 @@ impl Shard {
     // Inside ------------------------------------------------------------------------------------------------------
 
     fn client(&self, client: ClientRef) -> Option<&Client> {
-        self.clients.get(client.index as usize)?.as_ref().filter(|c| c.generation == client.generation)
+        let c = self.clients.get(client.index as usize)?.as_ref()?;
+        (c.generation == client.generation && !c.is_gone).then_some(c)
     }
 
     fn client_mut(&mut self, client: ClientRef) -> Option<&mut Client> {
+        self.flying_client(client).filter(|c| !c.is_gone)
+    }
+
+    /// A client, be it gone, whose flight may be under way.
+    fn flying_client(&mut self, client: ClientRef) -> Option<&mut Client> {
         self.clients.get_mut(client.index as usize)?.as_mut().filter(|c| c.generation == client.generation)
+    }
+
+    fn client_id(&self, client: ClientRef) -> u64 {
+        self.core.server.sessions.get(client.index).map_or(0, |session| session.id)
+    }
+
+    /// Ends a client that is gone and has nothing under way: its index is free.
+    fn forget(&mut self, client: ClientRef) {
+        let Some(c) = self.flying_client(client).filter(|c| c.is_gone) else { return };
+        let watching = c.multi.take_watching();
+        let client_id = self.client_id(client);
+        for shard in watching {
+            self.send(shard, Message::Unwatch { client_id });
+        }
+        self.clients[client.index as usize] = None;
+        self.core.server.sessions.remove(client.index);
+        self.generations[client.index as usize] = client.generation.wrapping_add(1);
+        self.free.push(client.index);
+    }
+
+    fn send(&mut self, target: u16, message: Message) {
+        if target == self.core.server.shard {
+            return self.to_self.push_back(message);
+        }
+        self.core.server.stats.mesh_messages += 1;
+        self.outbox.push_back((target, ShardMessage(message)));
+    }
+
+    fn handle(&mut self, message: Message, now_ms: i64) {
+        match message {
+            Message::Run(calls) => queue::run(self, calls, now_ms),
+            Message::Schedule(calls) => queue::schedule(self, calls, now_ms),
+            Message::Scheduled { client, id, position } => flight::scheduled(self, client, id, position),
+            Message::Execute { id, position } => queue::execute(self, id, position, now_ms),
+            Message::Release { id } => queue::release(self, id, now_ms),
+            Message::Replies(calls) => flight::arrive(self, calls, now_ms),
+            Message::Unwatch { client_id } => {
+                self.core.keys.end_watch(client_id, now_ms);
+            }
+        }
     }
 
     fn touch(&mut self, index: u32) {
         if let Some(client) = &mut self.clients[index as usize]
             && !client.is_touched
+            && !client.is_gone
         {
             client.is_touched = true;
             self.touched.push(index);
@@ -368,7 +448,7 @@ impl Shard {
 
     /// Runs what a client sent while it could not be served.
     fn resume(&mut self, client: ClientRef, now_ms: i64) {
-        flight::proceed(self, client, now_ms);
+        deliver::proceed(self, client, now_ms);
         route::resume(self, client, now_ms);
         self.note_buffers(client);
         self.touch(client.index);
@@ -387,7 +467,11 @@ impl Shard {
 
     /// Does what the commands that just ran asked of the shard.
     fn after_commands(&mut self, now_ms: i64) {
-        while let Some(request) = self.core.server.requests.pop() {
+        loop {
+            while let Some(message) = self.to_self.pop_front() {
+                self.handle(message, now_ms);
+            }
+            let Some(request) = self.core.server.requests.pop() else { break };
             match request {
                 Request::Kill(index) => self.close(index, Closing::Now),
                 Request::Leave(index) => self.close(index, Closing::AfterReplies),
@@ -429,7 +513,9 @@ impl Shard {
             self.core.server.config.reply_stall_seconds_max as i64,
         );
         for index in 0..self.clients.len() {
-            let Some(client) = &mut self.clients[index] else { continue };
+            let Some(client) = self.clients[index].as_mut().filter(|client| !client.is_gone) else {
+                continue;
+            };
             let Some(session) = self.core.server.sessions.get(index as u32) else { continue };
             let is_stalled = client.held.output && now_ms - client.progress_ms > stall_max * 1000;
             let is_idle =
@@ -447,6 +533,36 @@ impl Shard {
             } else if client.held.output || idle_max > 0 {
                 self.next_tick_ms = self.next_tick_ms.min(now_ms + 1000);
             }
+        }
+    }
+
+    /// A client's commands wait until it has taken half of the replies that may wait for it.
+    fn hold_for_output(&mut self, client: ClientRef, now_ms: i64) {
+        if let Some(c) = self.client_mut(client) {
+            c.held.output = true;
+            c.progress_ms = now_ms;
+            self.touch(client.index);
+            self.tick_within(now_ms, 1000);
+        }
+    }
+
+    fn disconnect_over_output_limit(&mut self, client: ClientRef) {
+        if let Some(c) = self.client_mut(client) {
+            c.closing = Closing::Now;
+            self.core.server.stats.output_limit_disconnects += 1;
+            tracing::warn!("client's replies pass client-output-buffer-limit normal: disconnected");
+            self.touch(client.index);
+        }
+    }
+
+    fn disconnect_over_query_limit(&mut self, client: ClientRef) {
+        let limit = self.core.server.config.query_bytes_max;
+        if let Some(c) = self.client_mut(client) {
+            c.closing = Closing::Now;
+            c.query = Vec::new();
+            self.core.server.stats.query_limit_disconnects += 1;
+            tracing::warn!(limit, "client's query buffer passes client-query-buffer-limit: disconnected");
+            self.touch(client.index);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::base::limits::{
     QUERY_BYTES_KEPT_MAX,
 };
 use crate::base::slot::Slot;
-use crate::commands::table::{Keys, Spread};
+use crate::commands::table::Keys;
 use crate::resp::parse::{Parser, ProtocolError, Step};
 use crate::resp::write::Protocol;
 use crate::shard::client::{Client, Closing};
@@ -36,6 +36,12 @@ enum Stop {
     Incomplete(usize),
     /// The client must wait; what is left of the input is kept.
     Held,
+    /// As `Held`, until the client has read.
+    Output,
+    /// The replies pass the hard limit.
+    OverOutputLimit,
+    /// What the client queued passes the limit of its input.
+    OverQueryLimit,
     /// The client is on its way out; what is left of the input is dropped.
     Closing,
     /// The input is no RESP.
@@ -129,8 +135,8 @@ fn keep(shard: &mut Shard, client: ClientRef, rest: &[u8], stop: Stop) {
             c.query.extend_from_slice(rest);
             check_query_limit(shard, client);
         }
-        Stop::Held => c.query.extend_from_slice(rest),
-        Stop::Closing => c.query = Vec::new(),
+        Stop::Held | Stop::Output => c.query.extend_from_slice(rest),
+        Stop::Closing | Stop::OverOutputLimit | Stop::OverQueryLimit => c.query = Vec::new(),
         Stop::Malformed(error) => {
             c.query = Vec::new();
             shard.refuse(client, &format!("ERR {error}"));
@@ -141,14 +147,8 @@ fn keep(shard: &mut Shard, client: ClientRef, rest: &[u8], stop: Stop) {
 
 fn check_query_limit(shard: &mut Shard, client: ClientRef) {
     let limit = shard.core.server.config.query_bytes_max;
-    if let Some(c) = shard.client_mut(client)
-        && c.query.len() > limit
-    {
-        tracing::warn!(limit, "client's query buffer passes client-query-buffer-limit: disconnected");
-        c.closing = Closing::Now;
-        c.query = Vec::new();
-        shard.core.server.stats.query_limit_disconnects += 1;
-        shard.touch(client.index);
+    if shard.client(client).is_some_and(|c| c.query.len() > limit) {
+        shard.disconnect_over_query_limit(client);
     }
 }
 
@@ -186,6 +186,12 @@ fn process(shard: &mut Shard, client: ClientRef, buffer: &mut [u8], now_ms: i64)
     shard.batch = batch;
     if let Some(flight) = flight {
         flight::depart(shard, client, flight);
+    }
+    match stop {
+        Stop::Output => shard.hold_for_output(client, now_ms),
+        Stop::OverOutputLimit => shard.disconnect_over_output_limit(client),
+        Stop::OverQueryLimit => shard.disconnect_over_query_limit(client),
+        _ => {}
     }
     (used, stop)
 }
@@ -276,47 +282,41 @@ fn run_batch(
     flight: &mut Option<Box<Flight>>,
     now_ms: i64,
 ) -> Result<(), (usize, Stop)> {
-    let Shard { core, clients, packing, spare_calls, paused, .. } = shard;
-    let c = clients[client.index as usize].as_mut().expect("the caller found the client");
-    let mut router =
-        Router { core, client, packing, spare_calls, flight, out: &mut c.out, now_ms, is_over_limit: false };
+    let (config, unsent) = (&shard.core.server.config, shard.client(client).map_or(0, |c| c.unsent));
+    let (pause_bytes, limit, query_limit) =
+        (config.reply_bytes_pause, config.reply_bytes_max, config.query_bytes_max);
+    let mut router = Router::new(shard, client, flight, now_ms);
     for (n, call) in batch.calls.iter().enumerate() {
         let args = words_of(buffer, &batch.spans, call);
         if let Some(pause) = router.core.server.pause
             && pause.until_ms > now_ms
-            && (!pause.writes_only || (call.row != REFUSED && router.core.table.row(call.row).is_write()))
+            && (!pause.writes_only || router.is_write(call))
         {
+            let c = shard.client_mut(client).expect("commands do not remove clients");
             c.held.pause = true;
-            paused.push(client);
+            shard.paused.push(client);
             return Err((n, Stop::Held));
         }
-        let is_ordered =
-            call.row != REFUSED && matches!(router.core.table.row(call.row).spread, Spread::Ordered(_));
-        if is_ordered && router.flight.is_some() {
-            // It travels alone; what is under way comes back first.
+        if router.flight.is_some() && router.needs_flight_of_its_own(call) {
+            // What is under way comes back first.
             return Err((n, Stop::Held));
         }
         router.run(*call, &args);
-        let is_closing =
-            router.core.server.sessions.get(client.index).is_none_or(|session| session.is_closing);
-        let waiting =
-            router.out.len() + c.unsent + router.flight.as_ref().map_or(0, |flight| flight.local.len());
-        if is_closing {
+        if router.session().is_closing {
             return Err((n + 1, Stop::Closing));
         }
-        if router.is_over_limit || waiting > router.core.server.config.reply_bytes_pause {
-            if router.is_over_limit || waiting > router.core.server.config.reply_bytes_max {
-                tracing::warn!("client's replies pass client-output-buffer-limit normal: disconnected");
-                router.core.server.stats.output_limit_disconnects += 1;
-                c.closing = Closing::Now;
-                return Err((n + 1, Stop::Closing));
-            }
-            c.held.output = true;
-            c.progress_ms = now_ms;
-            shard.next_tick_ms = shard.next_tick_ms.min(now_ms + 1000);
-            return Err((n + 1, Stop::Held));
+        let waiting =
+            router.out.len() + unsent + router.flight.as_ref().map_or(0, |flight| flight.local.len());
+        if router.is_over_limit || waiting > limit {
+            return Err((n + 1, Stop::OverOutputLimit));
         }
-        let is_last = |f: &Flight| f.is_alone || f.gathering.is_some() || f.calls >= FLIGHT_CALLS_MAX;
+        if router.multi.bytes() > query_limit {
+            return Err((n + 1, Stop::OverQueryLimit));
+        }
+        if waiting > pause_bytes {
+            return Err((n + 1, Stop::Output));
+        }
+        let is_last = |f: &Flight| f.is_last || f.calls >= FLIGHT_CALLS_MAX;
         if router.flight.as_deref().is_some_and(is_last) {
             return Err((n + 1, Stop::Held));
         }

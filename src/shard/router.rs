@@ -1,5 +1,8 @@
-//! Sends each command of a client where it belongs: runs it here, packs it for another shard, or spreads it over several.
-//! Works on one call at a time; batches, waiting and what follows a flight are others' business (`route`, `flight`).
+//! Sends each command of a client where it belongs: runs it here, packs it for the shard of its keys, or spreads it over several,
+//! and notes what it will touch there. Works on one call at a time; batches, waiting and what follows are others' business
+//! (`route`, `multi`, `flight`).
+
+use std::collections::VecDeque;
 
 use crate::base::args::{Args, OwnedArgs};
 use crate::base::slot::{Slot, key_slot};
@@ -7,23 +10,33 @@ use crate::commands::cx::Caller;
 use crate::commands::error::CommandError;
 use crate::commands::gather::Gather;
 use crate::commands::merge::Merge;
-use crate::commands::session::ReplyMode;
-use crate::commands::table::{Command, Keys, Spread};
+use crate::commands::session::{ReplyMode, Session};
+use crate::commands::table::{Command, Keys, Reach, Spread};
 use crate::resp::write::Writer;
-use crate::shard::ClientRef;
+use crate::shard::client::Client;
+use crate::shard::deliver;
 use crate::shard::execute::{self, Core};
-use crate::shard::flight::{self, Flight, Gathering, Merged, Piece, packed};
-use crate::shard::mesh::{Call, Calls, Stage};
+use crate::shard::flight::{Flight, Gathering, Merged, Piece, packed};
+use crate::shard::intents::{Claim, Intent};
+use crate::shard::mesh::{Call, Calls, ShardMessage, Stage};
+use crate::shard::multi::Multi;
 use crate::shard::route::REFUSED;
+use crate::shard::{ClientRef, Shard};
 use crate::store::keyspace::Key;
 use crate::store::scan::{cursor_slot, parse_cursor};
+use crate::store::table::hash_key;
+
+/// Stands for configuration, pauses and counters among the keys that commands claim.
+const SETTINGS: Intent = Intent { key: 0x5e77_1465_c0f1_6000, is_write: true };
 
 /// Sends each command where it belongs.
 pub(super) struct Router<'a> {
     pub core: &'a mut Core,
     pub client: ClientRef,
+    pub multi: &'a mut Multi,
     pub packing: &'a mut Vec<Option<Box<Calls>>>,
     pub spare_calls: &'a mut Vec<Box<Calls>>,
+    pub outbox: &'a mut VecDeque<(u16, ShardMessage)>,
     pub flight: &'a mut Option<Box<Flight>>,
     pub out: &'a mut Vec<u8>,
     pub now_ms: i64,
@@ -31,74 +44,117 @@ pub(super) struct Router<'a> {
     pub is_over_limit: bool,
 }
 
-impl Router<'_> {
+impl<'a> Router<'a> {
+    /// A router for commands of `client`, which join `flight` if there is one.
+    pub fn new(
+        shard: &'a mut Shard,
+        client: ClientRef,
+        flight: &'a mut Option<Box<Flight>>,
+        now_ms: i64,
+    ) -> Router<'a> {
+        let Shard { core, clients, packing, spare_calls, outbox, .. } = shard;
+        let Client { multi, out, .. } = clients[client.index as usize].as_mut().expect("it is there");
+        Router {
+            core,
+            client,
+            multi,
+            packing,
+            spare_calls,
+            outbox,
+            flight,
+            out,
+            now_ms,
+            is_over_limit: false,
+        }
+    }
+
+    /// Runs, sends or queues one call.
+    pub fn run(&mut self, call: Call, args: &Args<'_>) {
+        if self.multi.queue.is_some() && self.is_queued(&call) {
+            return self.replying(call, |router, call, is_wanted| router.enqueue(call, args, is_wanted));
+        }
+        self.perform(call, args);
+    }
+
     /// Runs or sends one call.
-    pub fn run(&mut self, mut call: Call, args: &Args<'_>) {
-        let server = &mut self.core.server;
-        let session = server.sessions.get_mut(self.client.index).expect("a client has a session");
+    pub fn perform(&mut self, call: Call, args: &Args<'_>) {
+        self.replying(call, |router, call, is_wanted| {
+            if call.row == REFUSED {
+                return router.refuse(&call, args, is_wanted);
+            }
+            // Counted here, where a command is one, not where its parts run.
+            let stats = &mut router.core.server.stats;
+            stats.commands += 1;
+            stats.per_command[usize::from(call.row)].calls += 1;
+            router.dispatch(call, args, is_wanted);
+        });
+    }
+
+    /// Completes a call with what the session says, and does with it what `work` does, as the client's `CLIENT REPLY` wants.
+    #[inline]
+    fn replying(&mut self, mut call: Call, work: impl FnOnce(&mut Self, Call, bool)) {
+        let now_ms = self.now_ms;
+        let session = self.session();
         call.db = session.db;
         call.protocol = session.protocol;
         call.no_touch = session.no_touch;
-        session.active_ms = self.now_ms;
+        session.active_ms = now_ms;
+        if call.row != REFUSED {
+            session.last_command = Some(call.row);
+        }
         let mode = session.reply_mode;
         if mode == ReplyMode::SkipNext {
             session.reply_mode = ReplyMode::Skip;
         }
-        let is_wanted = mode == ReplyMode::On;
-        if call.row == REFUSED {
-            self.refuse(&call, args, is_wanted);
-        } else {
-            session.last_command = Some(call.row);
-            // Counted here, where a command is one, not where its parts run.
-            server.stats.commands += 1;
-            server.stats.per_command[usize::from(call.row)].calls += 1;
-            self.dispatch(call, args, is_wanted);
-        }
+        work(self, call, mode == ReplyMode::On);
         if mode == ReplyMode::SkipNext {
-            let session =
-                self.core.server.sessions.get_mut(self.client.index).expect("a client has a session");
+            let session = self.session();
             if session.reply_mode == ReplyMode::Skip {
                 session.reply_mode = ReplyMode::On;
             }
         }
     }
 
+    pub fn session(&mut self) -> &mut Session {
+        self.core.server.sessions.get_mut(self.client.index).expect("a client has a session")
+    }
+
     fn dispatch(&mut self, call: Call, args: &Args<'_>, is_wanted: bool) {
         let &Command { spread, keys, .. } = self.core.table.row(call.row);
-        let first_owner = Slot::new(call.slot).map(|slot| self.core.owner(slot));
         match spread {
             Spread::Home => self.here(&call, args, is_wanted),
-            Spread::Key => self.at(first_owner.expect("the row has a key"), &call, args, is_wanted),
-            Spread::Keys(merge) => match self.common_owner(keys, args, first_owner) {
-                Some(owner) => self.at(owner, &call, args, is_wanted),
-                None => self.spread_keys(keys, call, args, merge, is_wanted),
-            },
-            Spread::Gather(gather) => match self.common_owner(keys, args, first_owner) {
-                Some(owner) => self.at(owner, &call, args, is_wanted),
-                None => self.gather(keys, call, args, gather, is_wanted),
-            },
-            Spread::Shards(merge) => self.spread_shards(call, args, merge, is_wanted),
-            Spread::Ordered(merge) => self.spread_in_order(call, args, merge, is_wanted),
-            Spread::Cursor => {
-                let owner = args_cursor(args).map_or(self.core.server.shard, |slot| self.core.owner(slot));
-                self.at(owner, &call, args, is_wanted);
+            Spread::Connection(verb) => self.connection(verb, call, args, is_wanted),
+            Spread::Key => {
+                let slot = Slot::new(call.slot).expect("the row has a key");
+                self.at(self.core.owner(slot), &call, args, is_wanted);
             }
+            Spread::Keys(merge) => self.spread_keys(keys, call, args, merge, is_wanted),
+            Spread::Gather(gather) => match self.common_owner(keys, &call, args) {
+                Some(owner) if !gather.reads_undeclared || self.core.server.shards == 1 => {
+                    self.at(owner, &call, args, is_wanted);
+                }
+                _ => self.gather(keys, call, args, gather, is_wanted),
+            },
+            Spread::Shards(reach, merge) => self.spread_shards(reach, call, args, merge, is_wanted),
+            Spread::Cursor => self.at(self.cursor_owner(args), &call, args, is_wanted),
         }
     }
 
     /// Runs a call whose keys are all on one shard.
     #[inline]
     fn at(&mut self, owner: u16, call: &Call, args: &Args<'_>, is_wanted: bool) {
-        if owner == self.core.server.shard {
+        if owner == self.core.server.shard && self.flight.is_none() && self.is_free(call, args) {
             return self.here(call, args, is_wanted);
         }
         self.pack(owner, *call, args.iter_from(0));
+        self.claim(call, args);
         self.flight().push(if is_wanted { Piece::Remote(owner) } else { Piece::Unwanted(owner) });
     }
 
     #[inline]
-    fn here(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
-        let caller = self.caller(call);
+    pub fn here(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
+        let id = self.session().id;
+        let caller = Caller { id, session: Some(self.client.index), no_touch: call.no_touch };
         let out = reply_buffer(self.flight, self.out);
         let before = out.len();
         self.is_over_limit |= !execute::run(self.core, call, args, out, caller, self.now_ms);
@@ -107,26 +163,36 @@ impl Router<'_> {
         }
     }
 
-    fn refuse(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
+    pub fn refuse(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
         let Err(error) = self.core.table.resolve(args) else { unreachable!("the call was refused before") };
         let text = error.to_string();
-        let stats = &mut self.core.server.stats;
-        stats.count_error(&text);
         // A name that is no command, or no subcommand, belongs to no row.
         if let CommandError::Arity(name) = &error
             && let Some(row) = self.core.table.find(name.as_bytes())
         {
-            stats.per_command[usize::from(row)].rejected += 1;
+            self.core.server.stats.per_command[usize::from(row)].rejected += 1;
         }
+        self.reply_error(call, &text, is_wanted);
+    }
+
+    /// Replies with an error that no command's function made.
+    pub fn reply_error(&mut self, call: &Call, text: &str, is_wanted: bool) {
+        self.core.server.stats.count_error(text);
         if is_wanted {
-            let out = reply_buffer(self.flight, self.out);
-            Writer::new(out, call.protocol).error(&text);
+            self.writer(call).error(text);
         }
     }
 
+    /// Where this shard replies to a call.
+    pub fn writer(&mut self, call: &Call) -> Writer<'_> {
+        Writer::new(reply_buffer(self.flight, self.out), call.protocol)
+    }
+
+    // Several keys, several shards --------------------------------------------------------------------------------
+
     /// The shard that owns all keys of a call; nothing if they are spread.
-    fn common_owner(&self, keys: Keys, args: &Args<'_>, first: Option<u16>) -> Option<u16> {
-        let first = first.expect("the row has a key");
+    pub fn common_owner(&self, keys: Keys, call: &Call, args: &Args<'_>) -> Option<u16> {
+        let first = self.core.owner(Slot::new(call.slot).expect("the row has a key"));
         if self.core.server.shards == 1 {
             return Some(first);
         }
@@ -134,90 +200,66 @@ impl Router<'_> {
         others.all(|i| self.core.owner(key_slot(args.get(i))) == first).then_some(first)
     }
 
-    /// Every shard runs the command on the key groups it owns.
-    fn spread_keys(&mut self, keys: Keys, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
+    /// Every shard runs the command on the key groups it owns; one that owns all runs it whole.
+    pub fn spread_keys(&mut self, keys: Keys, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
         let Keys::At { first, step, .. } = keys else { unreachable!("the row has keys") };
-        if !(args.len() - usize::from(first)).is_multiple_of(usize::from(step)) {
+        let (first, step) = (usize::from(first), usize::from(step));
+        if let Some(owner) = self.common_owner(keys, &call, args) {
+            return self.at(owner, &call, args, is_wanted);
+        }
+        if !(args.len() - first).is_multiple_of(step) {
             // A key without its value: the command's own check finds the words.
             return self.here(&call, args, is_wanted);
         }
-        let here = self.core.server.shard;
         let mut targets: Vec<u16> = Vec::new();
-        let mut order = Vec::new();
-        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut order: Vec<u16> = Vec::with_capacity((args.len() - first) / step);
         for key in keys.indices(args.len()) {
             let owner = self.core.owner(key_slot(args.get(key)));
             let part = targets.iter().position(|&target| target == owner).unwrap_or_else(|| {
-                // This shard's part comes first, where `Parts` wants it.
                 targets.push(owner);
-                groups.push(Vec::new());
                 targets.len() - 1
             });
-            groups[part].push(key);
             order.push(part as u16);
         }
-        let local_part = targets.iter().position(|&target| target == here);
-        let words = |group: &[usize]| {
-            let mut words = vec![args.get(0)];
-            words.extend(group.iter().flat_map(|&key| (key..key + usize::from(step)).map(|i| args.get(i))));
-            words
-        };
-        let mut local = None;
+        let is_write = self.core.table.row(call.row).is_write;
         for (part, &target) in targets.iter().enumerate() {
-            let words = words(&groups[part]);
-            let key = Key::new(words[usize::from(first)]);
-            let call = Call { slot: key.slot.index() as u16, hash: key.hash, ..call };
-            if target == here {
-                let owned = OwnedArgs::new(words);
-                let mut reply = Vec::new();
-                let caller = self.caller(&call);
-                let fits = execute::run(self.core, &call, &owned.args(), &mut reply, caller, self.now_ms);
-                self.is_over_limit |= !fits;
-                local = Some(reply);
-            } else {
-                self.pack(target, call, words.into_iter());
-            }
+            let of_part = || keys.indices(args.len()).zip(&order).filter(|(_, to)| usize::from(**to) == part);
+            let calls = packed(self.packing, self.spare_calls, target);
+            let groups = of_part().flat_map(|(key, _)| (key..key + step).map(|i| args.get(i)));
+            calls.push(Call { slot: u16::MAX, ..call }, (0..first).map(|i| args.get(i)).chain(groups));
+            let intents = of_part().map(|(key, _)| Intent { key: hash_key(args.get(key)), is_write });
+            calls.claim.keys.extend(intents);
         }
-        // `Parts` has this shard's reply first, so parts before it move up by one.
-        if let Some(at) = local_part {
-            let at = at as u16;
-            for part in &mut order {
-                *part = if *part == at { 0 } else { *part + u16::from(*part < at) };
-            }
-            targets.remove(usize::from(at));
-        }
+        self.flight().calls += targets.len();
         // The words are with the parts; merging by keys needs none.
-        self.push_merged(call, OwnedArgs::default(), merge, is_wanted, local, targets, order);
+        self.push_merged(call, OwnedArgs::default(), merge, is_wanted, None, targets, order);
     }
 
     /// Every shard runs the command.
-    fn spread_shards(&mut self, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
-        let here = self.core.server.shard;
-        let mut reply = Vec::new();
-        let caller = self.caller(&call);
-        self.is_over_limit |= !execute::run(self.core, &call, args, &mut reply, caller, self.now_ms);
-        let targets: Vec<u16> = (0..self.core.server.shards).filter(|&shard| shard != here).collect();
+    fn spread_shards(&mut self, reach: Reach, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
+        let (here, shards) = (self.core.server.shard, self.core.server.shards);
+        let words = OwnedArgs::new(args.iter_from(0));
+        // What reaches nothing of others, or has no others to consider, needs no turn.
+        let local = (reach == Reach::Nothing || shards == 1).then(|| {
+            let id = self.session().id;
+            let caller = Caller { id, session: Some(self.client.index), no_touch: call.no_touch };
+            let mut reply = Vec::new();
+            self.is_over_limit |= !execute::run(self.core, &call, args, &mut reply, caller, self.now_ms);
+            reply
+        });
+        let targets: Vec<u16> = (0..shards).filter(|&shard| local.is_none() || shard != here).collect();
         for &target in &targets {
             self.pack(target, call, args.iter_from(0));
         }
-        let args = OwnedArgs::new(args.iter_from(0));
-        self.push_merged(call, args, merge, is_wanted, Some(reply), targets, Vec::new());
-    }
-
-    /// Every shard runs the command, in the order in which the first shard ran it and others of its kind: the first shard sends it
-    /// on to the others, and what it sends to one of them arrives there in order.
-    fn spread_in_order(&mut self, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
-        let (shard, shards) = (self.core.server.shard, self.core.server.shards);
-        if shard == 0 {
-            self.spread_shards(call, args, merge, is_wanted);
-        } else {
-            self.pack(0, Call { stage: Stage::FanOut, ..call }, args.iter_from(0));
-            let args = OwnedArgs::new(args.iter_from(0));
-            self.push_merged(call, args, merge, is_wanted, None, (0..shards).collect(), Vec::new());
-            self.flight().fanned_out = usize::from(shards) - 1;
+        if shards > 1 {
+            self.claim(&call, args);
         }
-        if let Some(flight) = self.flight {
-            flight.is_alone = true;
+        self.push_merged(call, words, merge, is_wanted, local, targets, Vec::new());
+        if reach == Reach::Settings
+            && let Some(flight) = self.flight
+        {
+            // What follows must find the settings changed.
+            flight.is_last = true;
         }
     }
 
@@ -238,7 +280,7 @@ impl Router<'_> {
             let out = reply_buffer(self.flight, self.out);
             let before = out.len();
             let limit = self.core.server.config.reply_bytes_max;
-            self.is_over_limit |= !flight::write_merged(&merged, &mut [], out, limit);
+            self.is_over_limit |= !deliver::write_merged(&merged, &mut [], out, limit);
             if !is_wanted {
                 out.truncate(before);
             }
@@ -249,51 +291,127 @@ impl Router<'_> {
 
     /// Reads all keys; the decision follows when the flight has come back.
     fn gather(&mut self, keys: Keys, call: Call, args: &Args<'_>, gather: &'static Gather, is_wanted: bool) {
-        let here = self.core.server.shard;
-        let mut parts = Vec::new();
+        let mut asked = Vec::new();
         for word in keys.indices(args.len()) {
-            let key = Key::new(args.get(word));
-            let owner = self.core.owner(key.slot);
-            let part = if owner == here {
-                // The slot and hash in a call are those of its first key word alone.
-                let call = Call { slot: u16::MAX, ..call };
-                Some(execute::read_part(self.core, &call, args, word, self.now_ms))
+            let owner = self.core.owner(key_slot(args.get(word)));
+            // The slot and hash in a call are those of its first key word alone.
+            if gather.reads_key_alone {
+                let call = Call { stage: Stage::Read(1), slot: u16::MAX, ..call };
+                self.pack(owner, call, [args.get(0), args.get(word)].into_iter());
             } else {
-                if gather.reads_key_alone {
-                    let call = Call { stage: Stage::Read(1), slot: u16::MAX, ..call };
-                    self.pack(owner, call, [args.get(0), args.get(word)].into_iter());
-                } else {
-                    let call = Call { stage: Stage::Read(word as u32), slot: u16::MAX, ..call };
-                    self.pack(owner, call, args.iter_from(0));
-                }
-                None
-            };
-            parts.push((owner, part));
+                let call = Call { stage: Stage::Read(word as u32), slot: u16::MAX, ..call };
+                self.pack(owner, call, args.iter_from(0));
+            }
+            asked.push(owner);
         }
-        let gathering = Gathering {
-            call,
-            args: OwnedArgs::new(args.iter_from(0)),
-            gather,
-            is_wanted,
-            keys: parts,
-            reply: None,
-        };
-        self.flight().gathering = Some(Box::new(gathering));
+        self.claim(&call, args);
+        let args = OwnedArgs::new(args.iter_from(0));
+        let gathering = Gathering { call, args, gather, is_wanted, asked, parts: Vec::new() };
+        let flight = self.flight();
+        flight.is_last = true;
+        flight.gathering = Some(Box::new(gathering));
     }
 
-    fn pack<'w>(&mut self, target: u16, call: Call, words: impl Iterator<Item = &'w [u8]>) {
+    pub fn pack<'w>(&mut self, target: u16, call: Call, words: impl Iterator<Item = &'w [u8]>) {
         packed(self.packing, self.spare_calls, target).push(call, words);
         self.flight().calls += 1;
     }
 
     /// The flight of this read, begun if need be.
-    fn flight(&mut self) -> &mut Flight {
+    pub fn flight(&mut self) -> &mut Flight {
         self.flight.get_or_insert_default()
     }
 
-    fn caller(&self, call: &Call) -> Caller {
-        let id = self.core.server.sessions.get(self.client.index).map_or(0, |session| session.id);
-        Caller { id, session: Some(self.client.index), no_touch: call.no_touch }
+    fn cursor_owner(&self, args: &Args<'_>) -> u16 {
+        // A word that is no cursor is refused by the command, wherever it runs.
+        let slot = parse_cursor(args.get(1)).and_then(cursor_slot);
+        slot.map_or(self.core.server.shard, |slot| self.core.owner(slot))
+    }
+
+    // What commands touch -----------------------------------------------------------------------------------------
+
+    /// Whether a call whose keys are all here meets no transaction.
+    #[inline]
+    pub fn is_free(&self, call: &Call, args: &Args<'_>) -> bool {
+        self.core.queue.intents.is_empty() || self.meets_nothing(call, args)
+    }
+
+    #[inline(never)]
+    fn meets_nothing(&self, call: &Call, args: &Args<'_>) -> bool {
+        let row = self.core.table.row(call.row);
+        if matches!(row.spread, Spread::Key) {
+            return !self.core.queue.intents.conflicts_on(call.hash, row.is_write);
+        }
+        let mut claim = Claim::default();
+        let here = self.core.server.shard;
+        self.for_each_claim(call, args, |owner, claimed| {
+            if owner == here {
+                claimed.add_to(&mut claim);
+            }
+        });
+        !self.core.queue.intents.conflicts(&claim)
+    }
+
+    /// Notes with each owner what a call will touch there.
+    pub fn claim(&mut self, call: &Call, args: &Args<'_>) {
+        let row = self.core.table.row(call.row);
+        if matches!(row.spread, Spread::Key) {
+            // The common case, without a second look at the key.
+            let owner = self.core.owner(Slot::new(call.slot).expect("the row has a key"));
+            let intent = Intent { key: call.hash, is_write: row.is_write };
+            return packed(self.packing, self.spare_calls, owner).claim.keys.push(intent);
+        }
+        let mut claims = Vec::new();
+        self.for_each_claim(call, args, |owner, claimed| claims.push((owner, claimed)));
+        for (owner, claimed) in claims {
+            claimed.add_to(&mut packed(self.packing, self.spare_calls, owner).claim);
+        }
+    }
+
+    /// Tells `visit` what a call will touch, and on which shard.
+    fn for_each_claim(&self, call: &Call, args: &Args<'_>, mut visit: impl FnMut(u16, Claimed)) {
+        let row = self.core.table.row(call.row);
+        let is_write = row.is_write;
+        let all = 0..self.core.server.shards;
+        for word in row.keys.indices(args.len()) {
+            let key = Key::new(args.get(word));
+            visit(self.core.owner(key.slot), Claimed::Key(Intent { key: key.hash, is_write }));
+        }
+        match row.spread {
+            Spread::Gather(gather) if gather.reads_undeclared => {
+                all.for_each(|shard| visit(shard, Claimed::Everything(is_write)));
+            }
+            Spread::Shards(Reach::Keyspace, _) => {
+                all.for_each(|shard| visit(shard, Claimed::Everything(is_write)));
+            }
+            Spread::Shards(Reach::Settings, _) => all.for_each(|shard| visit(shard, Claimed::Key(SETTINGS))),
+            Spread::Cursor => visit(self.cursor_owner(args), Claimed::Everything(is_write)),
+            _ => {}
+        }
+    }
+
+    /// The shards that a call concerns, each perhaps several times; for one that runs at home, none.
+    pub fn for_each_shard(&self, call: &Call, args: &Args<'_>, mut visit: impl FnMut(u16)) {
+        self.for_each_claim(call, args, |shard, _| visit(shard));
+        if matches!(self.core.table.row(call.row).spread, Spread::Shards(Reach::Nothing, _)) {
+            (0..self.core.server.shards).for_each(visit);
+        }
+    }
+}
+
+/// Something that a call touches on one shard.
+#[derive(Clone, Copy)]
+enum Claimed {
+    Key(Intent),
+    Everything(bool),
+}
+
+impl Claimed {
+    fn add_to(self, claim: &mut Claim) {
+        match self {
+            Claimed::Key(intent) => claim.keys.push(intent),
+            Claimed::Everything(is_write) => claim.claim_everything(is_write),
+        }
     }
 }
 
@@ -309,9 +427,4 @@ fn reply_buffer<'a>(flight: &'a mut Option<Box<Flight>>, out: &'a mut Vec<u8>) -
 /// `CLIENT REPLY ON` is answered although replies were off when it came.
 fn reply_turned_on(core: &Core, client: ClientRef) -> bool {
     core.server.sessions.get(client.index).is_some_and(|session| session.reply_mode == ReplyMode::On)
-}
-
-/// The slot that a `SCAN` cursor has reached; nothing for a word that is no cursor, which the command refuses.
-fn args_cursor(args: &Args<'_>) -> Option<Slot> {
-    cursor_slot(parse_cursor(args.get(1))?)
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::slot::key_slot;
-use crate::commands::table::Spread;
 use crate::commands::testing::{START_MS, shown};
 
 /// Shards, and a clock.
@@ -27,7 +26,8 @@ impl Rig {
     }
 
     fn with(shards: u16, config: Config) -> Rig {
-        let shard = |n| Shard::new(n, shards, Arc::new(Process::default()), config.clone(), 1);
+        let process = Arc::new(Process::default());
+        let shard = |n| Shard::new(n, shards, process.clone(), config.clone(), 1);
         Rig { shards: (0..shards).map(shard).collect(), now_ms: START_MS, last_id: 0 }
     }
 
@@ -94,7 +94,7 @@ impl Rig {
 
 /// Runs commands one after the other for one client of the first of two shards.
 #[track_caller]
-fn check(commands: &str, expected: &str) {
+pub fn check(commands: &str, expected: &str) {
     let mut rig = Rig::new(2);
     let peer = rig.connect(0);
     let mut one_by_one: Vec<String> = commands.split(" | ").map(|command| rig.ask(peer, command)).collect();
@@ -142,7 +142,7 @@ fn a_message_carries_the_words_of_its_commands() {
     let mut rig = Rig::new(2);
     let peer = rig.connect(0);
     rig.send(peer, "SET b 1 | SET a 2 | MGET c d | DEL d");
-    let (_, Message::Calls(calls)) = rig.shards[0].take_message().expect("a message") else {
+    let (_, ShardMessage(Message::Schedule(calls))) = rig.shards[0].take_message().expect("a message") else {
         panic!("calls")
     };
     let words =
@@ -188,46 +188,33 @@ fn quoted_words_survive_waiting() {
 }
 
 #[test]
-fn a_command_for_all_shards_in_order_travels_alone() {
+fn commands_for_all_shards_take_their_turn() {
     for home in [0, 1] {
         let mut rig = Rig::new(3);
         let peer = rig.connect(home);
-        rig.send(
-            peer,
-            "SET a 1 | SET d 1 | SWAPDB 0 1 | GET a | SWAPDB 1 2 | SELECT 2 | GET a | FLUSHALL | DBSIZE",
+        assert_eq!(
+            rig.ask(
+                peer,
+                "SET a 1 | SET d 1 | SWAPDB 0 1 | GET a | SWAPDB 1 2 | SELECT 2 | GET a | FLUSHALL | DBSIZE",
+            ),
+            "OK | OK | OK | nil | OK | OK | 1 | OK | 0",
+            "from shard {home}"
         );
-        while let Some((target, message)) = rig.shards.iter_mut().find_map(Shard::take_message) {
-            if let Message::Calls(calls) = &message {
-                let row = |call: &mesh::Call| rig.shards[0].core.table.row(call.row);
-                let has_ordered =
-                    calls.calls.iter().any(|call| matches!(row(call).spread, Spread::Ordered(_)));
-                assert!(!has_ordered || calls.calls.len() == 1);
-            }
-            rig.shards[usize::from(target)].message(message, START_MS);
-        }
-        assert_eq!(rig.replies(peer), "OK | OK | OK | nil | OK | OK | 1 | OK | 0", "from shard {home}");
     }
 }
 
 #[test]
-fn the_first_shard_decides_the_order_of_such_commands() {
+fn all_shards_take_over_settings_in_one_order() {
     let mut rig = Rig::new(3);
     let peers = [rig.connect(1), rig.connect(2), rig.connect(0)];
     for (n, peer) in peers.into_iter().enumerate() {
         rig.send(peer, &format!("CONFIG SET timeout {}", 100 + n));
     }
-    // The last one to reach the first shard counts, whoever sent it and in whatever order the others hear of it.
-    let timeouts = |rig: &mut Rig| -> Vec<u64> {
-        rig.shards.iter_mut().map(|shard| shard.server().config.idle_seconds_max).collect()
-    };
-    assert_eq!(timeouts(&mut rig), [102, 0, 0]);
-    for sender in [2, 1] {
-        let (target, message) = rig.shards[sender].take_message().expect("its client's command");
-        assert_eq!(target, 0);
-        rig.shards[0].message(message, START_MS);
-    }
     rig.carry();
-    assert_eq!(timeouts(&mut rig), [100, 100, 100]);
+    // They took their numbers in this order, whatever order their messages had.
+    for shard in &mut rig.shards {
+        assert_eq!(shard.server().config.idle_seconds_max, 102);
+    }
     for peer in peers {
         assert_eq!(rig.replies(peer), "OK");
     }
@@ -295,7 +282,7 @@ fn a_gathering_command_of_many_keys_sends_its_words_once() {
     let command = format!("MSETNX {}", pairs.join(" "));
     rig.send(peer, &command);
     let (target, message) = rig.shards[0].take_message().expect("a message");
-    let Message::Calls(calls) = &message else { panic!("calls") };
+    let Message::Schedule(calls) = &message.0 else { panic!("calls") };
     assert!(
         calls.buffer.len() < command.len(),
         "{} bytes for a command of {}",
@@ -361,11 +348,14 @@ fn replies_for_a_client_that_has_gone_reach_nobody() {
     rig.shards[0].disconnected(peer.client);
     assert!(rig.wants(peer).close);
     rig.shards[0].closed(peer.client);
+    let meanwhile = rig.connect(0);
+    assert_ne!(meanwhile.client.index, peer.client.index, "its commands are still under way");
+    rig.send(meanwhile, "GET c");
+    rig.carry();
+    assert_eq!(rig.replies(meanwhile), "nil");
     let next = rig.connect(0);
     assert_eq!(next.client, ClientRef { index: peer.client.index, generation: peer.client.generation + 1 });
-    rig.send(next, "GET c");
-    rig.carry();
-    assert_eq!(rig.replies(next), "nil");
+    assert_eq!(rig.ask(next, "EXISTS a b"), "1", "they took effect all the same");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Never a command: replaying needs no clock, no seed and no plugin.
 
 use crate::store::object::Value;
+use crate::store::watch::Watched;
 
 /// One change, borrowed from where it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,18 @@ pub enum OwnedEffect {
     Swap { with: u16 },
 }
 
-impl Effect<'_> {
+impl<'a> Effect<'a> {
+    /// The one key it is about.
+    pub fn key(self) -> Option<&'a [u8]> {
+        match self {
+            Effect::SetString { key, .. }
+            | Effect::SetRange { key, .. }
+            | Effect::Delete { key }
+            | Effect::ExpireAt { key, .. } => Some(key),
+            Effect::Flush | Effect::Swap { .. } => None,
+        }
+    }
+
     /// A copy that owns its bytes.
     pub fn to_owned(self) -> OwnedEffect {
         match self {
@@ -57,27 +69,36 @@ impl Effect<'_> {
     }
 }
 
-/// Where effects go.
+/// Where effects go: to whoever keeps them, and to those who watch keys.
 #[derive(Debug, Default)]
-pub enum Journal {
-    /// Nowhere: nothing is persisted.
-    #[default]
-    Off,
-    /// Into memory, with the database of each: for tests.
-    Recording(Vec<(u16, OwnedEffect)>),
+pub struct Journal {
+    /// The effects so far with the database of each, where a test records them. Otherwise nothing is persisted.
+    pub recorded: Option<Vec<(u16, OwnedEffect)>>,
+    /// Clients that want to know whether keys have changed.
+    pub watched: Watched,
 }
 
 impl Journal {
-    /// Whether anybody keeps the effects: the one question that saves preparing them.
+    /// Whether anybody wants the effects: the one question that saves preparing them.
     #[inline]
     pub fn is_on(&self) -> bool {
-        !matches!(self, Journal::Off)
+        self.recorded.is_some() || !self.watched.is_empty()
     }
 
     /// Takes one effect on database `db`.
     #[inline]
     pub fn record(&mut self, db: u16, effect: Effect<'_>) {
-        if let Journal::Recording(effects) = self {
+        if self.is_on() {
+            self.hand_out(db, effect);
+        }
+    }
+
+    #[cold]
+    fn hand_out(&mut self, db: u16, effect: Effect<'_>) {
+        if let Some(key) = effect.key() {
+            self.watched.changed(db, key);
+        }
+        if let Some(effects) = &mut self.recorded {
             effects.push((db, effect.to_owned()));
         }
     }

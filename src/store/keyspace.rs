@@ -88,7 +88,7 @@ impl Keyspace {
             dbs: (0..DATABASES).map(|_| Db::default()).collect(),
             first_slot: slots.start as u16,
             slot_count: slots.len(),
-            journal: Journal::Off,
+            journal: Journal::default(),
             discarded: Vec::new(),
             counts: KeyspaceCounts::default(),
         }
@@ -96,7 +96,8 @@ impl Keyspace {
 
     /// A keyspace that keeps its effects in memory, for tests.
     pub fn recording(slots: Range<usize>) -> Keyspace {
-        Keyspace { journal: Journal::Recording(Vec::new()), ..Keyspace::new(slots) }
+        let journal = Journal { recorded: Some(Vec::new()), ..Journal::default() };
+        Keyspace { journal, ..Keyspace::new(slots) }
     }
 
     /// The slots this keyspace owns.
@@ -106,10 +107,7 @@ impl Keyspace {
 
     /// Takes the effects recorded so far.
     pub fn take_effects(&mut self) -> Vec<(u16, OwnedEffect)> {
-        match &mut self.journal {
-            Journal::Off => Vec::new(),
-            Journal::Recording(effects) => std::mem::take(effects),
-        }
+        self.journal.recorded.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     // Prefetching -------------------------------------------------------------------------------------------------
@@ -428,6 +426,7 @@ impl Keyspace {
 
     /// Empties a database. Its memory is given back in steps, by `free_discarded`.
     pub fn flush(&mut self, db: u16) {
+        self.disturb_watched(db, db);
         let Db { slots, keys, .. } = std::mem::take(&mut self.dbs[usize::from(db)]);
         self.counts.changes += keys as u64;
         if self.discarded.is_empty() {
@@ -440,6 +439,7 @@ impl Keyspace {
 
     /// Swaps two databases.
     pub fn swap(&mut self, a: u16, b: u16) {
+        self.disturb_watched(a, b);
         self.dbs.swap(usize::from(a), usize::from(b));
         self.counts.changes += 1;
         self.journal.record(a, Effect::Swap { with: b });
@@ -503,6 +503,36 @@ impl Keyspace {
             }
         }
         digest
+    }
+
+    // Watching ----------------------------------------------------------------------------------------------------
+
+    /// From now on, changes of the key, which may be missing, are noted for the client.
+    pub fn watch(&mut self, db: u16, key: &Key<'_>, client_id: u64, now_ms: i64) {
+        // One that has expired is missing now: that it is found so later is no change.
+        self.locate_live(db, key, now_ms);
+        self.journal.watched.insert(db, key.bytes, client_id);
+    }
+
+    /// Ends a client's watching; whether one of the keys has changed or expired.
+    pub fn end_watch(&mut self, client_id: u64, now_ms: i64) -> bool {
+        let keys: Vec<(u16, Box<[u8]>)> = self.journal.watched.of_client(client_id).to_vec();
+        for (db, key) in keys {
+            self.locate_live(db, &Key::new(&key), now_ms);
+        }
+        self.journal.watched.remove(client_id)
+    }
+
+    /// Two databases change places, or one is emptied: what is there, or comes there, has changed for those who watch it.
+    fn disturb_watched(&mut self, a: u16, b: u16) {
+        for (db, key) in self.journal.watched.keys_in(a, b) {
+            let found = Key::new(&key);
+            let is_in =
+                |db| self.table(db, found.slot).is_some_and(|table| table.locate(found.hash, &key).is_some());
+            if is_in(a) || is_in(b) {
+                self.journal.watched.changed(db, &key);
+            }
+        }
     }
 
     // Inside ------------------------------------------------------------------------------------------------------

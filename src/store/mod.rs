@@ -7,3 +7,4 @@ pub mod keyspace;
 pub mod object;
 pub mod scan;
 pub mod table;
+pub mod watch;

@@ -20,7 +20,7 @@ pub const START_MS: i64 = 1_700_000_000_000;
 /// One read of a driver, bytes.
 pub const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// What can be made to go wrong, to see that it is noticed. Each happens once, at a random moment, unless it says otherwise.
+/// What can be made to go wrong, to see that it is noticed. Each happens once, at a random moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A message never arrives.
@@ -31,8 +31,6 @@ pub enum Fault {
     RepeatInput,
     /// Two lines of a client's replies change places.
     ReverseReplies,
-    /// Of two messages in a channel the second arrives first; from a random moment on, always.
-    SwapMessages,
 }
 
 /// See the module.
@@ -46,9 +44,6 @@ pub struct Cluster {
     pub sockets: Vec<Socket>,
     /// Which socket is at which index of a shard.
     places: Vec<Vec<Option<usize>>>,
-    /// Most sockets a shard had open at once, and open now.
-    pub open_max: Vec<usize>,
-    open: Vec<usize>,
     pub now_ms: i64,
     last_client_id: u64,
     /// What is to go wrong, and how many opportunities pass before it does.
@@ -59,12 +54,12 @@ impl Cluster {
     /// `shards` empty shards whose channels hold a few messages.
     pub fn new(shards: usize, config: &Config, rng: &mut Rng, fault: Option<Fault>) -> Cluster {
         let count = shards as u16;
+        let process = Arc::new(Process::default());
         let matrix = || (0..shards).map(|_| (0..shards).map(|_| VecDeque::new()).collect()).collect();
         Cluster {
             shards: (0..count)
                 .map(|n| {
-                    let (process, keys) =
-                        (Arc::new(Process::default()), Keyspace::recording(slots_of(n, count)));
+                    let (process, keys) = (Arc::clone(&process), Keyspace::recording(slots_of(n, count)));
                     Shard::with_keyspace(n, count, process, config.clone(), rng.next_u64(), keys)
                 })
                 .collect(),
@@ -73,8 +68,6 @@ impl Cluster {
             channel_messages_max: 1 + rng.below(4) as usize,
             sockets: Vec::new(),
             places: vec![Vec::new(); shards],
-            open_max: vec![0; shards],
-            open: vec![0; shards],
             now_ms: START_MS,
             last_client_id: 0,
             fault: fault.map(|fault| (fault, rng.below(20))),
@@ -85,9 +78,7 @@ impl Cluster {
     fn goes_wrong(&mut self, fault: Fault) -> bool {
         match &mut self.fault {
             Some((planned, 0)) if *planned == fault => {
-                if fault != Fault::SwapMessages {
-                    self.fault = None;
-                }
+                self.fault = None;
                 true
             }
             Some((planned, left)) if *planned == fault => {
@@ -112,8 +103,6 @@ impl Cluster {
         }
         assert_eq!(places[index], None, "two connections at one index");
         places[index] = Some(self.sockets.len());
-        self.open[shard] += 1;
-        self.open_max[shard] = self.open_max[shard].max(self.open[shard]);
         self.sockets.push(Socket::new(behaviour, shard, client));
         self.sockets.len() - 1
     }
@@ -174,9 +163,6 @@ impl Cluster {
 
     /// A shard takes the next message of a channel.
     pub fn deliver_message(&mut self, from: usize, to: usize) {
-        if self.channels[from][to].len() > 1 && self.goes_wrong(Fault::SwapMessages) {
-            self.channels[from][to].swap(0, 1);
-        }
         let message = self.channels[from][to].pop_front().expect("the channel holds a message");
         if !self.goes_wrong(Fault::LoseMessage) {
             self.shards[to].message(message, self.now_ms);
@@ -237,7 +223,6 @@ impl Cluster {
             s.is_closed = true;
             shard_of.closed(client);
             self.places[shard][client.index as usize] = None;
-            self.open[shard] -= 1;
             self.poke_stale(shard, client);
         }
     }
@@ -263,6 +248,11 @@ impl Cluster {
     pub fn ready_channels(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let pairs = (0..self.shards.len()).flat_map(|from| (0..self.shards.len()).map(move |to| (from, to)));
         pairs.filter(|&(from, to)| !self.channels[from][to].is_empty())
+    }
+
+    /// How many places a shard has ever had for connections.
+    pub fn places(&self, shard: usize) -> usize {
+        self.places[shard].len()
     }
 
     /// Messages that wait with a sender because its channel is full.

@@ -1,5 +1,5 @@
-//! RESET — make the connection as if it were new: RESP2, database 0, no name, every option off. Its id, addresses and library
-//! name stay.
+//! RESET — make the connection as if it were new: RESP2, database 0, no name, every option off, nothing queued or watched. Its id,
+//! addresses and library name stay.
 
 use crate::base::args::Args;
 use crate::commands::cx::Cx;
@@ -15,6 +15,7 @@ pub fn run(cx: &mut Cx<'_>, _: &Args<'_>) -> Outcome {
     session.reply_mode = ReplyMode::On;
     session.no_evict = false;
     session.no_touch = false;
+    session.queued = None;
     cx.reply.simple("RESET");
     Ok(())
 }

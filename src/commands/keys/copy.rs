@@ -4,12 +4,12 @@
 use crate::base::args::Args;
 use crate::commands::cx::{Cx, db_index};
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::gather::{Change, Decided, Decision, Gather, Part, Write, run_here};
+use crate::commands::gather::{Change, Decided, Decision, Gather, Next, Part, Write, run_here};
 use crate::commands::table::TWO_KEYS;
 use crate::resp::write::Writer;
 use crate::store::object::Value;
 
-pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide };
+pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide, reads_undeclared: false };
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     // Refused before anything is read: a copy onto itself would read a value for nothing.
@@ -30,18 +30,18 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     }
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
     let options = Options::parse(at.db, args)?;
     let is_free = options.replaces || parts[1] == Part::Absent;
-    let writes = match parts.into_iter().next() {
-        Some(Part::Value { value, expire_at_ms }) if is_free => {
+    let writes = match parts.swap_remove(0) {
+        Part::Value { value, expire_at_ms } if is_free => {
             let change = Change::Put { value, expire_at_ms };
             vec![Write { db: options.db, key: args.get(2).to_vec(), change }]
         }
         _ => Vec::new(),
     };
     reply.count(writes.len());
-    Ok(writes)
+    Ok(Next::Write(writes))
 }
 
 struct Options {

@@ -15,7 +15,7 @@ mod scan;
 mod ttl;
 
 use crate::commands::table::Flag::{Dangerous, DenyOom, Fast, Loading, ReadOnly, Stale, Write};
-use crate::commands::table::{ALL_KEYS, Command, Flag, Group, Keys, ONE_KEY, Spread, TWO_KEYS, row};
+use crate::commands::table::{ALL_KEYS, Command, Flag, Group, Keys, ONE_KEY, Reach, Spread, TWO_KEYS, row};
 use crate::commands::{container, merge};
 
 const G: Group = Group::Generic;
@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Command] = &[
     row(G, "expire",          expire::expire,     -3, ONE_KEY,    WRITE_FAST,              Spread::Key,                       "1.0.0", "O(1)", "Sets the expiration time of a key in seconds."),
     row(G, "expireat",        expire::expireat,   -3, ONE_KEY,    WRITE_FAST,              Spread::Key,                       "1.2.0", "O(1)", "Sets the expiration time of a key to a Unix timestamp."),
     row(G, "expiretime",      ttl::expiretime,    2,  ONE_KEY,    READ_FAST,               Spread::Key,                       "7.0.0", "O(1)", "Returns the expiration time of a key as a Unix timestamp."),
-    row(G, "keys",            keys_matching::run, 2,  Keys::None, &[ReadOnly, Dangerous],  Spread::Shards(merge::concatenate), "1.0.0", "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.", "Returns all key names that match a pattern."),
+    row(G, "keys",            keys_matching::run, 2,  Keys::None, &[ReadOnly, Dangerous],  Spread::Shards(Reach::Keyspace, merge::concatenate), "1.0.0", "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.", "Returns all key names that match a pattern."),
     row(G, "move",            move_key::run,      3,  ONE_KEY,    WRITE_FAST,              Spread::Key,                       "1.0.0", "O(1)", "Moves a key to another database."),
     row(G, "object",          container::run,     -2, Keys::None, &[],                     Spread::Home,                      "2.2.3", "Depends on subcommand.", "A container for object introspection commands."),
     row(G, "object|encoding", object::encoding,   3,  KEY_AT_2,   &[ReadOnly],             Spread::Key,                       "2.2.3", "O(1)", "Returns the internal encoding of a Redis object."),
@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Command] = &[
     row(G, "pexpireat",       expire::pexpireat,  -3, ONE_KEY,    WRITE_FAST,              Spread::Key,                       "2.6.0", "O(1)", "Sets the expiration time of a key to a Unix milliseconds timestamp."),
     row(G, "pexpiretime",     ttl::pexpiretime,   2,  ONE_KEY,    READ_FAST,               Spread::Key,                       "7.0.0", "O(1)", "Returns the expiration time of a key as a Unix milliseconds timestamp."),
     row(G, "pttl",            ttl::pttl,          2,  ONE_KEY,    READ_FAST,               Spread::Key,                       "2.6.0", "O(1)", "Returns the expiration time in milliseconds of a key."),
-    row(G, "randomkey",       randomkey::run,     1,  Keys::None, &[ReadOnly],             Spread::Shards(randomkey::pick),   "1.0.0", "O(1)", "Returns a random key name from the database."),
+    row(G, "randomkey",       randomkey::run,     1,  Keys::None, &[ReadOnly],             Spread::Shards(Reach::Keyspace, randomkey::pick),   "1.0.0", "O(1)", "Returns a random key name from the database."),
     row(G, "rename",          rename::rename,     3,  TWO_KEYS,   &[Write],                Spread::Gather(&rename::RENAME),   "1.0.0", "O(1)", "Renames a key and overwrites the destination."),
     row(G, "renamenx",        rename::renamenx,   3,  TWO_KEYS,   WRITE_FAST,              Spread::Gather(&rename::RENAMENX), "1.0.0", "O(1)", "Renames a key only when the target key name doesn't exist."),
     row(G, "scan",            scan::run,          -2, Keys::None, &[ReadOnly],             Spread::Cursor,                    "2.8.0", "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.", "Iterates over the key names in the database."),

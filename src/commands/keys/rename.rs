@@ -5,11 +5,13 @@
 use crate::base::args::Args;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::gather::{self, Change, Decided, Decision, Gather, Part, Write};
+use crate::commands::gather::{self, Change, Decided, Decision, Gather, Next, Part, Write};
 use crate::resp::write::Writer;
 
-pub const RENAME: Gather = Gather { reads_key_alone: false, read, decide: decide_rename };
-pub const RENAMENX: Gather = Gather { reads_key_alone: false, read, decide: decide_renamenx };
+pub const RENAME: Gather =
+    Gather { reads_key_alone: false, read, decide: decide_rename, reads_undeclared: false };
+pub const RENAMENX: Gather =
+    Gather { reads_key_alone: false, read, decide: decide_renamenx, reads_undeclared: false };
 
 pub fn rename(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let (from, to) = (cx.key(args, 1), cx.key(args, 2));
@@ -42,25 +44,25 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     if i == 1 { gather::read_value(cx, args, i) } else { gather::read_presence(cx, args, i) }
 }
 
-fn decide_rename(at: Decision, args: &Args<'_>, parts: Vec<Part>, reply: &mut Writer<'_>) -> Decided {
-    let writes = moved(at, args, parts)?;
+fn decide_rename(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+    let moved = moved(at, args, parts)?;
     reply.ok();
-    Ok(writes)
+    Ok(moved)
 }
 
-fn decide_renamenx(at: Decision, args: &Args<'_>, parts: Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide_renamenx(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
     let is_free = parts[1] == Part::Absent;
-    let writes = moved(at, args, parts)?;
+    let moved = moved(at, args, parts)?;
     reply.integer(i64::from(is_free));
-    Ok(if is_free { writes } else { Vec::new() })
+    Ok(if is_free { moved } else { Next::Write(Vec::new()) })
 }
 
-fn moved(at: Decision, args: &Args<'_>, parts: Vec<Part>) -> Decided {
-    match parts.into_iter().next() {
-        Some(Part::Value { value, expire_at_ms }) => Ok(vec![
+fn moved(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>) -> Decided {
+    match parts.swap_remove(0) {
+        Part::Value { value, expire_at_ms } => Ok(Next::Write(vec![
             Write { db: at.db, key: args.get(2).to_vec(), change: Change::Put { value, expire_at_ms } },
             Write { db: at.db, key: args.get(1).to_vec(), change: Change::Delete },
-        ]),
+        ])),
         _ => Err(CommandError::NoSuchKey),
     }
 }

@@ -7,12 +7,12 @@
 use crate::base::args::Args;
 use crate::commands::cx::{Cx, integer};
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::gather::{Decided, Decision, Gather, Part, run_here};
+use crate::commands::gather::{Decided, Decision, Gather, Next, Part, run_here};
 use crate::commands::table::TWO_KEYS;
 use crate::resp::write::Writer;
 use crate::store::object::{StringRef, Value};
 
-pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide };
+pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide, reads_undeclared: false };
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     run_here(cx, args, TWO_KEYS.indices(args.len()), &GATHER)
@@ -27,7 +27,7 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     }
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
     let strings: Vec<&[u8]> = parts.iter().map(string).collect::<Result<_, _>>()?;
     let (a, b) = (strings[0], strings[1]);
     let options = Options::parse(args)?;
@@ -51,7 +51,7 @@ fn decide(at: Decision, args: &Args<'_>, parts: Vec<Part>, reply: &mut Writer<'_
         common.reverse();
         reply.bulk(&common);
     }
-    Ok(Vec::new())
+    Ok(Next::Write(Vec::new()))
 }
 
 fn string(part: &Part) -> Result<&[u8], CommandError> {

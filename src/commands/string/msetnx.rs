@@ -4,12 +4,13 @@
 use crate::base::args::Args;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::gather::{self, Change, Decided, Decision, Gather, Part, Write};
+use crate::commands::gather::{self, Change, Decided, Decision, Gather, Next, Part, Write};
 use crate::commands::string::mset::set_all;
 use crate::resp::write::Writer;
 use crate::store::object::Value;
 
-pub const GATHER: Gather = Gather { reads_key_alone: true, read: gather::read_presence, decide };
+pub const GATHER: Gather =
+    Gather { reads_key_alone: true, read: gather::read_presence, decide, reads_undeclared: false };
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     check_pairs(args)?;
@@ -24,11 +25,11 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     Ok(())
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
     check_pairs(args)?;
     if parts.contains(&Part::Present) {
         reply.integer(0);
-        return Ok(Vec::new());
+        return Ok(Next::Write(Vec::new()));
     }
     reply.integer(1);
     let put = |word: usize| Write {
@@ -36,7 +37,7 @@ fn decide(at: Decision, args: &Args<'_>, parts: Vec<Part>, reply: &mut Writer<'_
         key: args.get(word).to_vec(),
         change: Change::Put { value: Value::String(args.get(word + 1).to_vec()), expire_at_ms: None },
     };
-    Ok((1..args.len()).step_by(2).map(put).collect())
+    Ok(Next::Write((1..args.len()).step_by(2).map(put).collect()))
 }
 
 fn check_pairs(args: &Args<'_>) -> Result<(), CommandError> {

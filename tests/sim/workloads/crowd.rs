@@ -90,16 +90,16 @@ fn check_client(cluster: &Cluster, n: usize, script: &Script) -> Verdict {
     }
 }
 
-/// Each place that was ever used is in use or can be used again: as many more clients as were open at once need no new one.
+/// Each place that was ever used is in use or can be used again: as many more clients as there are places need no new one.
 fn no_place_is_lost(cluster: &mut Cluster) -> Verdict {
     for shard in 0..cluster.shards.len() {
-        let open_max = cluster.open_max[shard];
+        let places = cluster.places(shard);
         let open = cluster.sockets.iter().filter(|socket| socket.shard == shard && !socket.is_closed).count();
-        for _ in open..open_max {
+        for _ in open..places {
             let socket = cluster.connect(shard, Behaviour::new(Vec::new()));
             let index = cluster.sockets[socket].client.index as usize;
-            if index >= open_max {
-                return Err(format!("shard {shard} had {open_max} clients at most and uses index {index}"));
+            if index >= places {
+                return Err(format!("shard {shard} has {places} places for clients and uses index {index}"));
             }
         }
     }

@@ -5,11 +5,11 @@ use corevault::base::limits::DATABASES;
 use corevault::base::rng::Rng;
 use corevault::base::slot::key_slot;
 use corevault::config::Config;
-use corevault::shard::slots_of;
+use corevault::shard::{Fault, slots_of};
 use corevault::store::keyspace::Key;
 use corevault::store::object::StringRef;
 
-use crate::cluster::{Cluster, Fault};
+use crate::cluster::Cluster;
 use crate::scheduler;
 use crate::script::Script;
 use crate::seeds::Verdict;
@@ -26,7 +26,10 @@ const PAUSES_MS: [u64; 2] = [3000, 6000];
 pub fn run(seed: u64, fault: Option<Fault>) -> Verdict {
     let mut rng = Rng::new(seed);
     let shards = 2 + rng.below(7) as usize;
-    let mut cluster = Cluster::new(shards, &Config::default(), &mut rng, fault);
+    let mut cluster = Cluster::new(shards, &Config::default(), &mut rng, None);
+    if let Some(fault) = fault {
+        cluster.shards.iter_mut().for_each(|shard| shard.plant(fault));
+    }
     let markers: Vec<String> = (0..shards).map(|shard| marker(shard, shards)).collect();
     mark(&mut cluster, &markers);
 

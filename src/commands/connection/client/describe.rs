@@ -37,7 +37,7 @@ pub fn line(session: &Session, table: &Table, now_ms: i64) -> String {
     field("sub", &0);
     field("psub", &0);
     field("ssub", &0);
-    field("multi", &-1);
+    field("multi", &session.queued.map_or(-1, |queued| queued as i64));
     field("qbuf", &session.query_bytes);
     field("qbuf-free", &0);
     field("argv-mem", &0);
@@ -60,11 +60,14 @@ pub fn line(session: &Session, table: &Table, now_ms: i64) -> String {
 }
 
 fn flags(session: &Session) -> String {
-    let flags: String =
-        [(session.is_closing, 'c'), (session.is_unix, 'U'), (session.no_evict, 'e'), (session.no_touch, 'T')]
-            .into_iter()
-            .filter_map(|(is_set, letter)| is_set.then_some(letter))
-            .collect();
+    let flags = [
+        (session.queued.is_some(), 'x'),
+        (session.is_closing, 'c'),
+        (session.is_unix, 'U'),
+        (session.no_evict, 'e'),
+        (session.no_touch, 'T'),
+    ];
+    let flags: String = flags.into_iter().filter_map(|(is_set, letter)| is_set.then_some(letter)).collect();
     if flags.is_empty() { "N".into() } else { flags }
 }
 

@@ -73,7 +73,7 @@ fn flag_names(row: &Command) -> Vec<&'static str> {
 
 /// What a command does with its keys, as far as its row knows.
 pub fn access(row: &Command) -> [&'static str; 2] {
-    if row.is_write() { ["RW", "update"] } else { ["RO", "access"] }
+    if row.is_write { ["RW", "update"] } else { ["RO", "access"] }
 }
 
 /// Redis describes keys twice: as three numbers, and as rules for finding them, with what the command does to them.
