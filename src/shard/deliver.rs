@@ -57,6 +57,10 @@ pub(super) fn deliver(shard: &mut Shard, client: ClientRef, mut flight: Box<Flig
             recycle(shard, calls);
         }
     }
+    if shard.spare_flights.len() < SPARE_CALLS_MAX && flight.local.capacity() <= SPARE_CALLS_BYTES_MAX {
+        flight.clear();
+        shard.spare_flights.push(flight);
+    }
     if written == Written::OverLimit {
         shard.disconnect_over_output_limit(client);
     }

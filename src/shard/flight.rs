@@ -149,6 +149,16 @@ impl Flight {
         }
     }
 
+    /// Makes it as new, but for its memory.
+    pub fn clear(&mut self) {
+        let Flight { mut pieces, mut local, mut participants, mut arrived, .. } = std::mem::take(self);
+        pieces.clear();
+        local.clear();
+        participants.clear();
+        arrived.clear();
+        *self = Flight { pieces, local, participants, arrived, ..Flight::default() };
+    }
+
     /// Whether no decision follows from what is under way.
     fn is_last_step(&self) -> bool {
         self.gathering.is_none() && self.rest.is_none()
@@ -231,12 +241,13 @@ fn note_place(shard: &mut Shard, client: ClientRef, position: u64) {
         return;
     }
     let (id, position, decider) = (flight.id, flight.position, flight.decider);
-    for participant in flight.participants.clone() {
-        // Who decided knows.
-        if decider != Some(participant) {
-            shard.send(participant, Message::Execute { id, position });
-        }
+    let participants = std::mem::take(&mut flight.participants);
+    // Who decided knows.
+    for &participant in participants.iter().filter(|participant| decider != Some(**participant)) {
+        shard.send(participant, Message::Execute { id, position });
     }
+    let flight = shard.flying_client(client).and_then(|c| c.flight.as_mut()).expect("it stays");
+    flight.participants = participants;
 }
 
 /// Replies have come back.
@@ -272,6 +283,9 @@ pub(super) fn arrive(shard: &mut Shard, calls: Box<Calls>, now_ms: i64) {
 fn advance(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
     if flight.arrived.iter().any(|calls| calls.is_dirty) {
         flight.abort();
+        if let Some(session) = shard.core.server.sessions.get_mut(client.index) {
+            session.queued = None;
+        }
     }
     if let Some(gathering) = flight.gathering.take() {
         decide(shard, &mut flight, gathering, now_ms);

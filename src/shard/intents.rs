@@ -42,15 +42,33 @@ impl Claim {
     }
 }
 
+/// That a transaction touches a key.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     key: u64,
-    position: u64,
-    id: u64,
-    is_write: bool,
+    /// The transaction's id, shifted up by one bit, which says whether it writes.
+    tagged_id: u64,
 }
 
-/// The claims of all transactions that have been scheduled on this shard and not yet released.
+impl Entry {
+    #[inline]
+    fn new(key: u64, id: u64, is_write: bool) -> Entry {
+        Entry { key, tagged_id: id << 1 | u64::from(is_write) }
+    }
+
+    #[inline]
+    fn id(self) -> u64 {
+        self.tagged_id >> 1
+    }
+
+    #[inline]
+    fn is_write(self) -> bool {
+        self.tagged_id & 1 == 1
+    }
+}
+
+/// The claims of all transactions that have been scheduled on this shard and not yet released. Where an order matters, the caller
+/// tells their positions by their ids.
 #[derive(Default)]
 pub struct Intents {
     /// One entry for each key of each transaction, found by the key.
@@ -69,98 +87,76 @@ impl Intents {
     /// Whether a command that touches one key would meet a transaction.
     #[inline]
     pub fn conflicts_on(&self, key: u64, is_write: bool) -> bool {
-        self.meets_key(Intent { key, is_write }, u64::MAX, 0)
+        self.meets_key(Intent { key, is_write }, |_| true)
     }
 
     /// Whether commands with this claim would meet a transaction.
     pub fn conflicts(&self, claim: &Claim) -> bool {
-        self.meets(claim, u64::MAX, 0)
+        self.meets(claim, |_| true)
     }
 
     /// Whether the transaction `id` at `position` must wait for one before it.
-    pub fn must_wait(&self, claim: &Claim, position: u64, id: u64) -> bool {
-        self.meets(claim, position, id)
+    pub fn must_wait(&self, claim: &Claim, position: u64, id: u64, position_of: impl Fn(u64) -> u64) -> bool {
+        self.meets(claim, |other| other != id && position_of(other) < position)
     }
 
     /// Enters a transaction.
-    pub fn insert(&mut self, claim: &Claim, position: u64, id: u64) {
+    pub fn insert(&mut self, claim: &Claim, id: u64) {
         for &Intent { key, is_write } in &claim.keys {
-            self.keys.insert_unique(key, Entry { key, position, id, is_write }, |entry| entry.key);
+            self.keys.insert_unique(key, Entry::new(key, id, is_write), |entry| entry.key);
         }
-        if let Some(is_write) = claim.everything {
-            self.everything.push(Entry { key: 0, position, id, is_write });
-        }
-    }
-
-    /// Moves a transaction to another position.
-    pub fn reposition(&mut self, claim: &Claim, position: u64, id: u64) {
-        for intent in &claim.keys {
-            // A key that is claimed twice has two entries: the one not yet moved is looked for.
-            let is_it =
-                |entry: &Entry| entry.key == intent.key && entry.id == id && entry.position != position;
-            if let Some(entry) = self.keys.find_mut(intent.key, is_it) {
-                entry.position = position;
-            }
-        }
-        self.everything.iter_mut().filter(|entry| entry.id == id).for_each(|entry| entry.position = position);
+        self.everything.extend(claim.everything.map(|is_write| Entry::new(0, id, is_write)));
     }
 
     /// Takes a transaction out.
     pub fn remove(&mut self, claim: &Claim, id: u64) {
         for intent in &claim.keys {
-            let is_it = |entry: &Entry| entry.key == intent.key && entry.id == id;
+            let is_it = |entry: &Entry| entry.key == intent.key && entry.id() == id;
             if let Ok(entry) = self.keys.find_entry(intent.key, is_it) {
                 entry.remove();
             }
         }
         if claim.everything.is_some() {
-            self.everything.retain(|entry| entry.id != id);
+            self.everything.retain(|entry| entry.id() != id);
         }
     }
 
-    /// After a transaction with this claim was removed or moved: the ids of those that may have waited for it alone, appended to
-    /// `ids`, perhaps more than once. Each must still be asked with `must_wait`.
-    pub fn successors(&self, claim: &Claim, ids: &mut Vec<u64>) {
+    /// After a transaction with this claim was removed, or got another position: the ids of those that may have waited for it alone,
+    /// appended to `ids`, perhaps more than once. Each must still be asked with `must_wait`.
+    pub fn successors(&self, claim: &Claim, ids: &mut Vec<u64>, position_of: impl Fn(u64) -> u64) {
+        ids.extend(self.everything.iter().map(|entry| entry.id()));
         if claim.everything.is_some() {
-            ids.extend(self.keys.iter().map(|entry| entry.id));
-        } else {
-            for intent in &claim.keys {
-                let queue = || self.keys.iter_hash(intent.key).filter(|entry| entry.key == intent.key);
-                let writer = queue().filter(|entry| entry.is_write).min_by_key(|entry| entry.position);
-                let first_write = writer.map_or(u64::MAX, |entry| entry.position);
-                let readers = queue().filter(|entry| !entry.is_write && entry.position < first_write);
-                let before = ids.len();
-                ids.extend(readers.map(|entry| entry.id));
-                if ids.len() == before {
-                    ids.extend(writer.map(|entry| entry.id));
-                } else if let Some(writer) = writer
-                    && ids[before..].iter().all(|id| *id == writer.id)
-                {
-                    // The only readers before it are its own.
-                    ids.push(writer.id);
-                }
+            return ids.extend(self.keys.iter().map(|entry| entry.id()));
+        }
+        for intent in &claim.keys {
+            let queue = || self.keys.iter_hash(intent.key).filter(|entry| entry.key == intent.key);
+            let writers = queue().filter(|entry| entry.is_write());
+            let writer = writers.map(|entry| (position_of(entry.id()), entry.id())).min();
+            let readers = queue().filter(|entry| !entry.is_write()).map(|entry| entry.id());
+            let before = ids.len();
+            ids.extend(readers.filter(|&id| writer.is_none_or(|(first, _)| position_of(id) <= first)));
+            // The writer is next if the only readers before it are its own.
+            if let Some((_, id)) = writer
+                && ids[before..].iter().all(|reader| *reader == id)
+            {
+                ids.push(id);
             }
         }
-        ids.extend(self.everything.iter().map(|entry| entry.id));
     }
 
-    fn meets(&self, claim: &Claim, position: u64, id: u64) -> bool {
-        let is_met = |entry: &Entry, is_write: bool| {
-            entry.id != id && entry.position < position && (is_write || entry.is_write)
-        };
-        if let Some(is_write) = claim.everything
-            && self.keys.iter().chain(&self.everything).any(|entry| is_met(entry, is_write))
-        {
-            return true;
+    fn meets(&self, claim: &Claim, is_before: impl Fn(u64) -> bool + Copy) -> bool {
+        if let Some(is_write) = claim.everything {
+            let mut all = self.keys.iter().chain(&self.everything);
+            if all.any(|entry| (is_write || entry.is_write()) && is_before(entry.id())) {
+                return true;
+            }
         }
-        claim.keys.iter().any(|intent| self.meets_key(*intent, position, id))
+        claim.keys.iter().any(|intent| self.meets_key(*intent, is_before))
     }
 
     #[inline]
-    fn meets_key(&self, intent: Intent, position: u64, id: u64) -> bool {
-        let is_met = |entry: &Entry| {
-            entry.id != id && entry.position < position && (intent.is_write || entry.is_write)
-        };
+    fn meets_key(&self, intent: Intent, is_before: impl Fn(u64) -> bool) -> bool {
+        let is_met = |entry: &Entry| (intent.is_write || entry.is_write()) && is_before(entry.id());
         self.keys.iter_hash(intent.key).any(|entry| entry.key == intent.key && is_met(entry))
             || self.everything.iter().any(is_met)
     }
@@ -183,75 +179,78 @@ mod tests {
         claim
     }
 
+    /// Here a transaction's position is its id.
+    fn must_wait(intents: &Intents, claimed: &str, id: u64) -> bool {
+        intents.must_wait(&claim(claimed), id, id, |id| id)
+    }
+
+    fn successors(intents: &Intents, claimed: &str) -> Vec<u64> {
+        let mut ids = Vec::new();
+        intents.successors(&claim(claimed), &mut ids, |id| id);
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     #[test]
     fn writers_exclude_and_readers_share() {
         let mut intents = Intents::default();
         assert!(intents.is_empty());
-        let first = claim("ra wb");
-        intents.insert(&first, 10, 10);
+        intents.insert(&claim("ra wb"), 10);
         assert!(!intents.conflicts(&claim("ra rc wd")));
         for met in ["wa", "rb", "wb", "rc rb", "r*", "w*"] {
             assert!(intents.conflicts(&claim(met)), "{met}");
         }
-        assert!(!intents.must_wait(&claim("wb"), 9, 9), "it comes before");
-        assert!(intents.must_wait(&claim("wb"), 11, 11));
-        assert!(!intents.must_wait(&first, 10, 10), "nobody waits for itself");
-        intents.remove(&first, 10);
+        assert!(!must_wait(&intents, "wb", 9), "it comes before");
+        assert!(must_wait(&intents, "wb", 11));
+        assert!(!must_wait(&intents, "ra wb", 10), "nobody waits for itself");
+        intents.remove(&claim("ra wb"), 10);
         assert!(intents.is_empty());
     }
 
     #[test]
     fn everything_meets_every_key() {
         let mut intents = Intents::default();
-        let (read, write) = (claim("r*"), claim("w*"));
-        intents.insert(&read, 1, 1);
+        intents.insert(&claim("r*"), 1);
         assert!(!intents.conflicts(&claim("ra")));
         assert!(intents.conflicts(&claim("wa")));
         assert!(!intents.conflicts(&claim("r*")));
-        intents.insert(&write, 2, 2);
+        intents.insert(&claim("w*"), 2);
         assert!(intents.conflicts(&claim("ra")));
-        assert!(intents.must_wait(&write, 2, 2), "for the readers of everything");
-        let mut next = Vec::new();
-        intents.remove(&read, 1);
-        intents.successors(&read, &mut next);
-        assert_eq!(next, [2]);
-        assert!(!intents.must_wait(&write, 2, 2));
-        intents.remove(&write, 2);
+        assert!(must_wait(&intents, "w*", 2), "for the readers of everything");
+        intents.insert(&claim("rk"), 3);
+        assert!(must_wait(&intents, "rk", 3));
+        intents.remove(&claim("r*"), 1);
+        assert_eq!(successors(&intents, "r*"), [2, 3]);
+        assert!(!must_wait(&intents, "w*", 2));
+        intents.remove(&claim("w*"), 2);
+        assert_eq!(successors(&intents, "w*"), [3]);
+        intents.remove(&claim("rk"), 3);
         assert!(intents.is_empty());
     }
 
     #[test]
     fn a_key_claimed_twice_is_one_claim() {
         let mut intents = Intents::default();
-        let twice = claim("ra wa ra");
-        intents.insert(&twice, 5, 5);
-        intents.reposition(&twice, 8, 5);
-        assert!(!intents.must_wait(&claim("wa"), 7, 7));
-        assert!(intents.must_wait(&claim("ra"), 9, 9));
-        let mut next = Vec::new();
-        intents.successors(&claim("wa"), &mut next);
-        assert!(next.contains(&5));
-        intents.remove(&twice, 5);
+        intents.insert(&claim("ra wa ra"), 5);
+        assert!(!must_wait(&intents, "ra wa ra", 5));
+        assert!(must_wait(&intents, "ra", 9));
+        assert_eq!(successors(&intents, "wa"), [5]);
+        intents.remove(&claim("ra wa ra"), 5);
         assert!(intents.is_empty());
     }
 
     #[test]
     fn successors_are_the_readers_before_the_first_writer_or_that_writer() {
         let mut intents = Intents::default();
-        for (position, claimed) in [(3, "ra"), (4, "ra"), (5, "wa"), (6, "ra")] {
-            intents.insert(&claim(claimed), position, position);
+        for (id, claimed) in [(3, "ra"), (4, "ra"), (5, "wa"), (6, "ra")] {
+            intents.insert(&claim(claimed), id);
         }
-        let next = |intents: &Intents| {
-            let mut ids = Vec::new();
-            intents.successors(&claim("wa"), &mut ids);
-            ids.sort_unstable();
-            ids
-        };
-        assert_eq!(next(&intents), [3, 4]);
+        assert_eq!(successors(&intents, "wa"), [3, 4]);
         intents.remove(&claim("ra"), 3);
         intents.remove(&claim("ra"), 4);
-        assert_eq!(next(&intents), [5]);
+        assert_eq!(successors(&intents, "wa"), [5]);
         intents.remove(&claim("wa"), 5);
-        assert_eq!(next(&intents), [6]);
+        assert_eq!(successors(&intents, "wa"), [6]);
     }
 }

@@ -36,6 +36,7 @@ use crate::metrics::Stats;
 use crate::resp::write::Writer;
 use crate::shard::client::{Client, Closing};
 use crate::shard::execute::Core;
+use crate::shard::flight::Flight;
 use crate::shard::mesh::{Calls, Message, ShardMessage};
 use crate::shard::queue::Queue;
 use crate::shard::route::Batch;
@@ -104,6 +105,7 @@ pub struct Shard {
     packing: Vec<Option<Box<Calls>>>,
     /// Used again, so that a steady state allocates nothing.
     spare_calls: Vec<Box<Calls>>,
+    spare_flights: Vec<Box<Flight>>,
     batch: Batch,
     /// Keys announced in this turn: database, slot and hash.
     announced: Vec<(u16, Slot, u64)>,
@@ -162,6 +164,7 @@ impl Shard {
             to_self: VecDeque::new(),
             packing: (0..shards).map(|_| None).collect(),
             spare_calls: Vec::new(),
+            spare_flights: Vec::new(),
             batch: Batch::default(),
             announced: Vec::new(),
             paused: Vec::new(),

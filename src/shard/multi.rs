@@ -86,9 +86,10 @@ impl Router<'_> {
 
     /// Whether a call must not share its flight with what came before it: it depends on watched keys.
     pub fn needs_flight_of_its_own(&self, call: &Call) -> bool {
+        // An EXEC with too many words is refused, and ends the watching too.
         !self.multi.watched.is_empty()
-            && call.row != REFUSED
-            && matches!(self.core.table.row(call.row).spread, Spread::Connection(verb) if verb != Verb::Watch)
+            && (call.row == REFUSED
+                || matches!(self.core.table.row(call.row).spread, Spread::Connection(verb) if verb != Verb::Watch))
     }
 
     /// Queues a call, or says why not.
@@ -105,10 +106,12 @@ impl Router<'_> {
             }
             return self.reply_error(&call, "ERR Command not allowed inside a transaction", is_wanted);
         }
-        queued.has_write |= is_write;
-        queued.calls.push(call, args.iter_from(0));
-        let count = queued.calls.calls.len();
-        self.session().queued = Some(count);
+        if !queued.is_refused {
+            queued.has_write |= is_write;
+            queued.calls.push(call, args.iter_from(0));
+            let count = queued.calls.calls.len();
+            self.session().queued = Some(count);
+        }
         if is_wanted {
             self.writer(&call).simple("QUEUED");
         }
@@ -127,8 +130,8 @@ impl Router<'_> {
             },
             Verb::Discard => {
                 self.here(&call, args, is_wanted);
-                if self.multi.queue.take().is_some() {
-                    self.unwatch();
+                if self.multi.queue.is_some() {
+                    self.discard();
                 }
             }
             Verb::Watch if self.multi.queue.is_some() => self.reply_error(&call, INSIDE_MULTI, is_wanted),
@@ -139,8 +142,7 @@ impl Router<'_> {
             }
             Verb::Reset => {
                 self.here(&call, args, is_wanted);
-                self.multi.queue = None;
-                self.unwatch();
+                self.discard();
             }
             Verb::Quit => self.here(&call, args, is_wanted),
         }
@@ -168,19 +170,28 @@ impl Router<'_> {
         }
     }
 
-    fn exec(&mut self, call: &Call, queued: Box<Queued>, is_wanted: bool) {
+    /// Forgets what was queued and watched.
+    pub fn discard(&mut self) {
+        self.multi.queue = None;
         self.session().queued = None;
+        self.unwatch();
+    }
+
+    fn exec(&mut self, call: &Call, queued: Box<Queued>, is_wanted: bool) {
         if queued.is_refused {
-            self.unwatch();
+            self.discard();
             return self.reply_error(call, ABORTED, is_wanted);
         }
         let here = self.core.server.shard;
         let watched = self.multi.take_watched();
+        let intents = &self.core.queue.intents;
+        let mut is_free = !watched.iter().any(|(_, key)| intents.conflicts_on(*key, false));
         let mut shards: Vec<u16> = watched.iter().map(|(shard, _)| *shard).collect();
-        let mut is_free = true;
+        let mut has_home = false;
         for later in &queued.calls.calls {
-            let args = queued.calls.args(later);
+            let (args, before) = (queued.calls.args(later), shards.len());
             self.for_each_shard(later, &args, |shard| shards.push(shard));
+            has_home |= shards.len() == before;
             is_free = is_free && self.is_free(later, &args);
         }
         shards.sort_unstable();
@@ -190,6 +201,7 @@ impl Router<'_> {
         if is_free && self.flight.is_none() && shards.iter().all(|&shard| shard == here) {
             let client_id = self.session().id;
             if !watched.is_empty() && self.core.keys.end_watch(client_id, self.now_ms) {
+                self.session().queued = None;
                 return aborted.write(self.out);
             }
         } else {
@@ -199,8 +211,8 @@ impl Router<'_> {
                 let flight = self.flight();
                 flight.aborted = Some(aborted);
                 flight.is_last = true;
-                if shards.len() > 1 {
-                    // All must have checked before any may go on.
+                if shards.len() > 1 || has_home {
+                    // All must have checked before any may go on, this shard for the connection's own commands included.
                     self.reply_count(call, &rest, is_wanted);
                     self.claim_rest(&rest);
                     self.flight().rest = Some(rest);
@@ -234,13 +246,14 @@ impl Router<'_> {
     pub fn continue_exec(&mut self, mut rest: Rest) {
         while let Some(&call) = rest.queued.calls.calls.get(rest.done) {
             rest.done += 1;
-            self.perform(call, &rest.queued.calls.args(&call));
+            self.run_queued(call, &rest.queued.calls.args(&call));
             if self.flight.as_ref().is_some_and(|flight| flight.gathering.is_some()) {
                 self.claim_rest(&rest);
                 self.flight().rest = Some(rest);
                 return;
             }
         }
+        self.session().queued = None;
     }
 
     /// Claims what commands of later steps will touch.
@@ -285,13 +298,34 @@ mod tests {
             ("NOSUCH", "ERR unknown command 'NOSUCH', with args beginning with: "),
             ("GET", "ERR wrong number of arguments for 'get' command"),
             ("SHUTDOWN", "ERR Command not allowed inside a transaction"),
-            ("EXEC now", "ERR wrong number of arguments for 'exec' command"),
         ] {
             check(
                 &format!("MULTI | SET a 1 | {wrong} | EXEC | GET a"),
                 &format!("OK | QUEUED | {error} | {REFUSED} | nil"),
             );
         }
+    }
+
+    #[test]
+    fn an_exec_with_other_words_ends_the_transaction() {
+        let refused =
+            "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
+        check(
+            "EXEC now | MULTI | SET a 1 | EXEC now | EXEC | GET a",
+            &format!("{refused} | OK | QUEUED | {refused} | ERR EXEC without MULTI | nil"),
+        );
+        check(
+            "WATCH a | SET a 1 | EXEC now | MULTI | PING | EXEC",
+            &format!("OK | OK | {refused} | OK | QUEUED | [PONG]"),
+        );
+    }
+
+    #[test]
+    fn the_connections_own_commands_wait_for_the_check() {
+        check(
+            "WATCH a | SET a 1 | MULTI | SELECT 3 | CLIENT SETNAME me | EXEC | CLIENT GETNAME | GET a",
+            "OK | OK | OK | QUEUED | QUEUED | nil | nil | 1",
+        );
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Queue {
 
     fn insert(&mut self, id: u64, position: u64, is_final: bool, mut calls: Box<Calls>) {
         let claim = std::mem::take(&mut calls.claim);
-        self.intents.insert(&claim, position, id);
+        self.intents.insert(&claim, id);
         let before = self.waiting.insert(id, Place { position, is_final, claim, calls: Some(calls) });
         assert!(before.is_none(), "an id is given once");
     }
@@ -98,11 +98,9 @@ pub(super) fn execute(shard: &mut Shard, id: u64, position: u64, now_ms: i64) {
     let Queue { intents, waiting, successors, .. } = &mut shard.core.queue;
     let place = waiting.get_mut(&id).expect("only what was scheduled is executed");
     place.is_final = true;
-    if place.position != position {
-        place.position = position;
-        intents.reposition(&place.claim, position, id);
+    if std::mem::replace(&mut place.position, position) != position {
         // Others that it stood before may now stand before it.
-        intents.successors(&place.claim, successors);
+        intents.successors(&waiting[&id].claim, successors, |id| waiting[&id].position);
     }
     successors.push(id);
     run_successors(shard, now_ms);
@@ -126,9 +124,12 @@ fn step(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
 
 /// Gives up a transaction's claim, and notes who may have waited for it.
 fn conclude(queue: &mut Queue, id: u64) -> Claim {
-    let place = queue.waiting.remove(&id).expect("a transaction ends once");
-    queue.intents.remove(&place.claim, id);
-    queue.intents.successors(&place.claim, &mut queue.successors);
+    let Queue { intents, waiting, successors, .. } = queue;
+    let place = waiting.remove(&id).expect("a transaction ends once");
+    intents.remove(&place.claim, id);
+    if !intents.is_empty() {
+        intents.successors(&place.claim, successors, |id| waiting[&id].position);
+    }
     place.claim
 }
 
@@ -160,5 +161,8 @@ fn run_successors(shard: &mut Shard, now_ms: i64) {
 }
 
 fn must_wait(core: &Core, claim: &Claim, position: u64, id: u64) -> bool {
-    core.queue.intents.must_wait(claim, position, id) && !core.has_fault(Fault::OutOfOrder)
+    let Queue { intents, waiting, .. } = &core.queue;
+    !intents.is_empty()
+        && intents.must_wait(claim, position, id, |id| waiting[&id].position)
+        && !core.has_fault(Fault::OutOfOrder)
 }

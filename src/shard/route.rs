@@ -110,6 +110,10 @@ pub(super) fn resume(shard: &mut Shard, client: ClientRef, now_ms: i64) {
         return;
     }
     let mut query = std::mem::take(&mut c.query);
+    if shard.core.server.sessions.get(client.index).is_none_or(|session| session.is_closing) {
+        // It ended its connection, or somebody did, while commands were under way.
+        return;
+    }
     let (used, stop) = process(shard, client, &mut query, now_ms);
     let Some(c) = shard.client_mut(client) else { return };
     query.drain(..used);
@@ -266,9 +270,9 @@ fn locate(core: &Core, buffer: &[u8], batch: &mut Batch, db: u16) {
     }
     if batch.calls.len() > 1 {
         let here = core.server.shard;
-        let local = batch.calls.iter().filter(|call| {
-            call.row != REFUSED && Slot::new(call.slot).is_some_and(|slot| core.owner(slot) == here)
-        });
+        // From the first one for another shard on, calls run later, and what they need is fetched then.
+        let is_local = |call: &&Call| Slot::new(call.slot).is_none_or(|slot| core.owner(slot) == here);
+        let local = batch.calls.iter().take_while(is_local).filter(|call| call.row != REFUSED);
         execute::prefetch(core, buffer, &batch.spans, local);
     }
 }

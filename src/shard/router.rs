@@ -11,7 +11,8 @@ use crate::commands::error::CommandError;
 use crate::commands::gather::Gather;
 use crate::commands::merge::Merge;
 use crate::commands::session::{ReplyMode, Session};
-use crate::commands::table::{Command, Keys, Reach, Spread};
+use crate::commands::table::{Command, Keys, Reach, Spread, Verb};
+use crate::commands::transactions::ABORTED_BECAUSE;
 use crate::resp::write::Writer;
 use crate::shard::client::Client;
 use crate::shard::deliver;
@@ -36,6 +37,7 @@ pub(super) struct Router<'a> {
     pub multi: &'a mut Multi,
     pub packing: &'a mut Vec<Option<Box<Calls>>>,
     pub spare_calls: &'a mut Vec<Box<Calls>>,
+    pub spare_flights: &'a mut Vec<Box<Flight>>,
     pub outbox: &'a mut VecDeque<(u16, ShardMessage)>,
     pub flight: &'a mut Option<Box<Flight>>,
     pub out: &'a mut Vec<u8>,
@@ -52,7 +54,7 @@ impl<'a> Router<'a> {
         flight: &'a mut Option<Box<Flight>>,
         now_ms: i64,
     ) -> Router<'a> {
-        let Shard { core, clients, packing, spare_calls, outbox, .. } = shard;
+        let Shard { core, clients, packing, spare_calls, spare_flights, outbox, .. } = shard;
         let Client { multi, out, .. } = clients[client.index as usize].as_mut().expect("it is there");
         Router {
             core,
@@ -60,6 +62,7 @@ impl<'a> Router<'a> {
             multi,
             packing,
             spare_calls,
+            spare_flights,
             outbox,
             flight,
             out,
@@ -70,43 +73,22 @@ impl<'a> Router<'a> {
 
     /// Runs, sends or queues one call.
     pub fn run(&mut self, call: Call, args: &Args<'_>) {
-        if self.multi.queue.is_some() && self.is_queued(&call) {
-            return self.replying(call, |router, call, is_wanted| router.enqueue(call, args, is_wanted));
-        }
-        self.perform(call, args);
-    }
-
-    /// Runs or sends one call.
-    pub fn perform(&mut self, call: Call, args: &Args<'_>) {
-        self.replying(call, |router, call, is_wanted| {
-            if call.row == REFUSED {
-                return router.refuse(&call, args, is_wanted);
-            }
-            // Counted here, where a command is one, not where its parts run.
-            let stats = &mut router.core.server.stats;
-            stats.commands += 1;
-            stats.per_command[usize::from(call.row)].calls += 1;
-            router.dispatch(call, args, is_wanted);
-        });
-    }
-
-    /// Completes a call with what the session says, and does with it what `work` does, as the client's `CLIENT REPLY` wants.
-    #[inline]
-    fn replying(&mut self, mut call: Call, work: impl FnOnce(&mut Self, Call, bool)) {
-        let now_ms = self.now_ms;
+        let (call, mode) = self.complete(call);
         let session = self.session();
-        call.db = session.db;
-        call.protocol = session.protocol;
-        call.no_touch = session.no_touch;
-        session.active_ms = now_ms;
         if call.row != REFUSED {
             session.last_command = Some(call.row);
         }
-        let mode = session.reply_mode;
         if mode == ReplyMode::SkipNext {
             session.reply_mode = ReplyMode::Skip;
         }
-        work(self, call, mode == ReplyMode::On);
+        let is_wanted = mode == ReplyMode::On;
+        if self.multi.queue.is_some() && self.is_queued(&call) {
+            self.enqueue(call, args, is_wanted);
+        } else if call.row == REFUSED {
+            self.refuse(&call, args, is_wanted);
+        } else {
+            self.dispatch(call, args, is_wanted);
+        }
         if mode == ReplyMode::SkipNext {
             let session = self.session();
             if session.reply_mode == ReplyMode::Skip {
@@ -115,11 +97,34 @@ impl<'a> Router<'a> {
         }
     }
 
+    /// Runs or sends one call that `EXEC` takes from the queue.
+    pub fn run_queued(&mut self, call: Call, args: &Args<'_>) {
+        let (call, mode) = self.complete(call);
+        // A reply that is to be skipped is the next one after EXEC's.
+        self.dispatch(call, args, matches!(mode, ReplyMode::On | ReplyMode::SkipNext));
+    }
+
+    /// A call with what the session says of it.
+    #[inline]
+    fn complete(&mut self, mut call: Call) -> (Call, ReplyMode) {
+        let now_ms = self.now_ms;
+        let session = self.session();
+        call.db = session.db;
+        call.protocol = session.protocol;
+        call.no_touch = session.no_touch;
+        session.active_ms = now_ms;
+        (call, session.reply_mode)
+    }
+
     pub fn session(&mut self) -> &mut Session {
         self.core.server.sessions.get_mut(self.client.index).expect("a client has a session")
     }
 
     fn dispatch(&mut self, call: Call, args: &Args<'_>, is_wanted: bool) {
+        // Counted here, where a command is one, not where its parts run.
+        let stats = &mut self.core.server.stats;
+        stats.commands += 1;
+        stats.per_command[usize::from(call.row)].calls += 1;
         let &Command { spread, keys, .. } = self.core.table.row(call.row);
         match spread {
             Spread::Home => self.here(&call, args, is_wanted),
@@ -165,12 +170,19 @@ impl<'a> Router<'a> {
 
     pub fn refuse(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
         let Err(error) = self.core.table.resolve(args) else { unreachable!("the call was refused before") };
-        let text = error.to_string();
+        let mut text = error.to_string();
         // A name that is no command, or no subcommand, belongs to no row.
-        if let CommandError::Arity(name) = &error
-            && let Some(row) = self.core.table.find(name.as_bytes())
-        {
+        let row = match &error {
+            CommandError::Arity(name) => self.core.table.find(name.as_bytes()),
+            _ => None,
+        };
+        self.session().last_command = row;
+        if let Some(row) = row {
             self.core.server.stats.per_command[usize::from(row)].rejected += 1;
+            if matches!(self.core.table.row(row).spread, Spread::Connection(Verb::Exec)) {
+                text = format!("{ABORTED_BECAUSE} {}", text.trim_start_matches("ERR "));
+                self.discard();
+            }
         }
         self.reply_error(call, &text, is_wanted);
     }
@@ -319,7 +331,7 @@ impl<'a> Router<'a> {
 
     /// The flight of this read, begun if need be.
     pub fn flight(&mut self) -> &mut Flight {
-        self.flight.get_or_insert_default()
+        self.flight.get_or_insert_with(|| self.spare_flights.pop().unwrap_or_default())
     }
 
     fn cursor_owner(&self, args: &Args<'_>) -> u16 {

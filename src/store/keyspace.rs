@@ -426,7 +426,7 @@ impl Keyspace {
 
     /// Empties a database. Its memory is given back in steps, by `free_discarded`.
     pub fn flush(&mut self, db: u16) {
-        self.disturb_watched(db, db);
+        self.disturb_watched(db, None);
         let Db { slots, keys, .. } = std::mem::take(&mut self.dbs[usize::from(db)]);
         self.counts.changes += keys as u64;
         if self.discarded.is_empty() {
@@ -438,8 +438,11 @@ impl Keyspace {
     }
 
     /// Swaps two databases.
-    pub fn swap(&mut self, a: u16, b: u16) {
-        self.disturb_watched(a, b);
+    pub fn swap(&mut self, a: u16, b: u16, now_ms: i64) {
+        if a != b {
+            self.disturb_watched(a, Some((b, now_ms)));
+            self.disturb_watched(b, Some((a, now_ms)));
+        }
         self.dbs.swap(usize::from(a), usize::from(b));
         self.counts.changes += 1;
         self.journal.record(a, Effect::Swap { with: b });
@@ -486,7 +489,7 @@ impl Keyspace {
                 self.set_expiry(db, &Key::new(key), *expire_at_ms);
             }
             OwnedEffect::Flush => self.flush(db),
-            OwnedEffect::Swap { with } => self.swap(db, *with),
+            OwnedEffect::Swap { with } => self.swap(db, *with, i64::MIN),
         }
     }
 
@@ -523,14 +526,22 @@ impl Keyspace {
         self.journal.watched.remove(client_id)
     }
 
-    /// Two databases change places, or one is emptied: what is there, or comes there, has changed for those who watch it.
-    fn disturb_watched(&mut self, a: u16, b: u16) {
-        for (db, key) in self.journal.watched.keys_in(a, b) {
-            let found = Key::new(&key);
-            let is_in =
-                |db| self.table(db, found.slot).is_some_and(|table| table.locate(found.hash, &key).is_some());
-            if is_in(a) || is_in(b) {
-                self.journal.watched.changed(db, &key);
+    /// The key counts as changed for those who watch it, whatever is there.
+    pub fn disturb(&mut self, db: u16, key: &Key<'_>) {
+        self.journal.watched.changed(db, key.bytes);
+    }
+
+    /// Database `db` loses its keys, and gets those of another that are alive if it changes places with one: for those who watch keys
+    /// of it, what was there or will be has changed.
+    fn disturb_watched(&mut self, db: u16, gets: Option<(u16, i64)>) {
+        for name in self.journal.watched.keys_of(db) {
+            let key = Key::new(&name);
+            let was_there =
+                self.table(db, key.slot).and_then(|table| table.locate(key.hash, &name)).is_some();
+            // One that comes expired must not be found so later: a missing key stays missing.
+            let comes = gets.is_some_and(|(other, now_ms)| self.locate_live(other, &key, now_ms).is_some());
+            if was_there || comes {
+                self.journal.watched.changed(db, &name);
             }
         }
     }

@@ -50,10 +50,10 @@ impl Watched {
         self.by_client.get(&client_id).map_or(&[], |watcher| &watcher.keys)
     }
 
-    /// Watched keys of two databases.
-    pub fn keys_in(&self, a: u16, b: u16) -> Vec<Name> {
-        let all = self.by_key.iter().flat_map(|(key, watches)| watches.iter().map(move |(db, _)| (*db, key)));
-        all.filter(|(db, _)| *db == a || *db == b).map(|(db, key)| (db, key.clone())).collect()
+    /// Watched keys of a database.
+    pub fn keys_of(&self, db: u16) -> Vec<Box<[u8]>> {
+        let is_of = |watches: &Vec<(u16, u64)>| watches.iter().any(|(of, _)| *of == db);
+        self.by_key.iter().filter(|(_, watches)| is_of(watches)).map(|(key, _)| key.clone()).collect()
     }
 
     /// The client watches nothing any more; whether one of its keys had changed.
@@ -85,7 +85,7 @@ mod tests {
         watched.changed(5, b"k");
         watched.changed(0, b"nobody's");
         assert_eq!(watched.of_client(1), [(0, b"k"[..].into())]);
-        assert_eq!(watched.keys_in(1, 1), [(1, b"k"[..].into())]);
+        assert_eq!(watched.keys_of(1), [b"k"[..].into()]);
         assert!(watched.remove(1));
         assert!(!watched.remove(1), "once");
         assert!(!watched.remove(2), "another database");

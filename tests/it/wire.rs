@@ -1,6 +1,6 @@
 //! A connection that sees every byte: sends what it is given and reads replies without interpreting them.
 
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
 
@@ -34,6 +34,11 @@ impl Wire {
 
     pub fn socket(&self) -> &Socket {
         self.reader.get_ref()
+    }
+
+    /// What comes, byte by byte.
+    pub fn reader(&mut self) -> &mut impl Read {
+        &mut self.reader
     }
 
     /// Sends bytes as they are.
@@ -96,29 +101,34 @@ impl Wire {
         self.reader.read_until(b'\n', reply).expect("a reply in time");
         let line = &reply[from..];
         assert!(line.ends_with(b"\r\n"), "the connection ended within a reply: {:?}", lossy(line));
-        let count = || std::str::from_utf8(&line[1..line.len() - 2]).ok()?.parse::<usize>().ok();
-        match line[0] {
-            b'$' | b'=' | b'!' => {
-                // A negative length is the null of RESP2, with nothing after it.
-                if let Some(length) = count() {
-                    let from = reply.len();
-                    reply.resize(from + length + 2, 0);
-                    self.reader.read_exact(&mut reply[from..]).expect("as many bytes as announced");
-                }
+        match rest_after(line) {
+            Rest::Nothing => {}
+            Rest::Bytes(count) => {
+                let from = reply.len();
+                reply.resize(from + count, 0);
+                self.reader.read_exact(&mut reply[from..]).expect("as many bytes as announced");
             }
-            b'*' | b'~' | b'>' => {
-                for _ in 0..count().unwrap_or(0) {
-                    self.read_reply(reply);
-                }
-            }
-            b'%' => {
-                for _ in 0..2 * count().expect("a number of pairs") {
-                    self.read_reply(reply);
-                }
-            }
-            b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => {}
-            _ => panic!("no reply begins like this: {:?}", lossy(line)),
+            Rest::Replies(count) => (0..count).for_each(|_| self.read_reply(reply)),
         }
+    }
+}
+
+/// What the first line of a reply announces.
+enum Rest {
+    Nothing,
+    Bytes(usize),
+    Replies(usize),
+}
+
+fn rest_after(line: &[u8]) -> Rest {
+    // A negative length or count is a null of RESP2, with nothing after it.
+    let count = || std::str::from_utf8(&line[1..line.len() - 2]).ok()?.parse::<usize>().ok();
+    match line[0] {
+        b'$' | b'=' | b'!' => count().map_or(Rest::Nothing, |length| Rest::Bytes(length + 2)),
+        b'*' | b'~' | b'>' => Rest::Replies(count().unwrap_or(0)),
+        b'%' => Rest::Replies(2 * count().expect("a number of pairs")),
+        b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => Rest::Nothing,
+        _ => panic!("no reply begins like this: {:?}", lossy(line)),
     }
 }
 
@@ -136,31 +146,53 @@ pub fn bulk(content: &[u8]) -> Vec<u8> {
     [format!("${}\r\n", content.len()).as_bytes(), content, b"\r\n"].concat()
 }
 
+/// The replies that an array, set or map holds, every byte of each; none for another reply.
+pub fn parts(reply: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    let mut at = line_end(reply, 0);
+    if let Rest::Replies(count) = rest_after(&reply[..at]) {
+        for _ in 0..count {
+            let end = reply_end(reply, at);
+            parts.push(&reply[at..end]);
+            at = end;
+        }
+    }
+    parts
+}
+
+/// Where the reply that begins at `at` ends.
+fn reply_end(bytes: &[u8], at: usize) -> usize {
+    let end = line_end(bytes, at);
+    match rest_after(&bytes[at..end]) {
+        Rest::Nothing => end,
+        Rest::Bytes(count) => end + count,
+        Rest::Replies(count) => (0..count).fold(end, |at, _| reply_end(bytes, at)),
+    }
+}
+
+fn line_end(bytes: &[u8], from: usize) -> usize {
+    from + bytes[from..].iter().position(|&b| b == b'\n').expect("a line") + 1
+}
+
+/// What a bulk string says, or another reply that is not composed.
+pub fn content(reply: &[u8]) -> &[u8] {
+    let end = line_end(reply, 0);
+    match rest_after(&reply[..end]) {
+        Rest::Bytes(count) => &reply[end..end + count - 2],
+        _ => &reply[1..end - 2],
+    }
+}
+
 /// The elements of an array of bulk strings.
 pub fn elements(reply: &[u8]) -> Vec<Vec<u8>> {
-    let line_end = |from: usize| from + reply[from..].iter().position(|&b| b == b'\n').expect("a line") + 1;
-    let number = |from: usize, end: usize| {
-        let digits = std::str::from_utf8(&reply[from + 1..end - 2]).expect("digits");
-        digits.parse::<usize>().expect("a length")
-    };
-    let mut at = line_end(0);
-    let count = number(0, at);
-    let mut next = || {
-        let start = line_end(at);
-        let end = start + number(at, start);
-        at = end + 2;
-        reply[start..end].to_vec()
-    };
-    (0..count).map(|_| next()).collect()
+    parts(reply).into_iter().map(|part| content(part).to_vec()).collect()
 }
 
 /// The cursor and the keys of a `SCAN` reply.
 pub fn scanned(reply: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
-    let pair = reply.strip_prefix(b"*2\r\n").unwrap_or_else(|| panic!("no reply to SCAN: {}", lossy(reply)));
-    let array = pair.iter().position(|&b| b == b'*').expect("an array after the cursor");
-    let (cursor, keys) = pair.split_at(array);
-    let cursor = elements(&[b"*1\r\n", cursor].concat()).remove(0);
-    (cursor, elements(keys))
+    let pair = parts(reply);
+    let [cursor, keys] = pair[..] else { panic!("no reply to SCAN: {}", lossy(reply)) };
+    (content(cursor).to_vec(), elements(keys))
 }
 
 /// Bytes for a person to read, shortened.

@@ -9,9 +9,12 @@
 //! - `script`: random commands and their bytes
 //! - `oracle`: the replies one shard gives to the same commands, one at a time
 //! - `workloads`: who sends what, and what must hold at the end
+//! - `histories`: what clients that share keys do, and the search for one order that explains what they saw
 //! - `seeds`: the loop over seeds
 
 mod cluster;
+#[path = "../histories/mod.rs"]
+mod histories;
 mod oracle;
 mod scheduler;
 mod script;
@@ -20,8 +23,9 @@ mod socket;
 mod workloads;
 
 use cluster::Fault;
+use histories::workloads::Workload;
 use seeds::{for_each_seed, seeds_until_caught};
-use workloads::{counters, crowd, lone, operators, pauses, stalled};
+use workloads::{counters, crowd, lone, operators, pauses, serial, stalled};
 
 #[test]
 fn one_client_sees_one_shard() {
@@ -62,6 +66,52 @@ fn operators_are_obeyed_in_one_order_by_all_shards() {
     for_each_seed("operators_are_obeyed_in_one_order_by_all_shards", |seed| operators::run(seed, None));
 }
 
+#[test]
+fn transfers_are_serialisable() {
+    one_order_explains("transfers_are_serialisable", Workload::Bank);
+}
+
+#[test]
+fn appends_and_reads_are_serialisable() {
+    one_order_explains("appends_and_reads_are_serialisable", Workload::Lists);
+}
+
+#[test]
+fn watched_registers_are_serialisable() {
+    one_order_explains("watched_registers_are_serialisable", Workload::Registers);
+}
+
+#[test]
+fn writes_of_several_keys_are_serialisable() {
+    one_order_explains("writes_of_several_keys_are_serialisable", Workload::Pairs);
+}
+
+#[test]
+fn renames_are_serialisable() {
+    one_order_explains("renames_are_serialisable", Workload::Renames);
+}
+
+#[test]
+fn flushes_are_serialisable() {
+    one_order_explains("flushes_are_serialisable", Workload::Flushes);
+}
+
+#[test]
+fn pipelines_take_effect_in_their_order() {
+    one_order_explains("pipelines_take_effect_in_their_order", Workload::Pipelines);
+}
+
+#[test]
+fn everything_together_is_serialisable() {
+    one_order_explains("everything_together_is_serialisable", Workload::Mixture);
+}
+
+fn one_order_explains(test: &str, workload: Workload) {
+    let tally = serial::Tally::default();
+    for_each_seed(test, |seed| serial::run(seed, workload, None, None, &tally));
+    tally.conclude(workload);
+}
+
 /// A simulation that accepts everything proves nothing: each fault must make some seed fail, and soon.
 #[test]
 fn planted_faults_are_caught() {
@@ -71,8 +121,27 @@ fn planted_faults_are_caught() {
         let counters = seeds_until_caught(20, |seed| counters::run(seed, Some(fault)));
         println!("{fault:?}: seeds until caught: {lone} alone, {crowd} in a crowd, {counters} on counters");
     }
-    // Other workloads do not depend on the order in which commands of different clients run.
-    let operators =
-        seeds_until_caught(50, |seed| operators::run(seed, Some(corevault::shard::Fault::SkipSchedule)));
-    println!("SkipSchedule: seeds until caught: {operators} with operators");
+}
+
+/// The same for mistakes in the protocol between shards, which only debug builds can make.
+#[cfg(debug_assertions)]
+#[test]
+fn seeded_protocol_bugs_are_caught() {
+    use Workload::{Bank, Flushes, Lists, Mixture, Pairs, Pipelines, Registers, Renames};
+    use corevault::shard::Fault::{LoseRelease, OutOfOrder, ReleaseEarly, SkipSchedule};
+    for (fault, workloads) in [
+        (SkipSchedule, &[Bank, Lists, Registers, Pairs, Renames, Flushes, Pipelines, Mixture][..]),
+        (ReleaseEarly, &[Registers, Pairs, Renames, Mixture]),
+        (OutOfOrder, &[Bank, Lists, Pairs, Renames, Flushes, Pipelines, Mixture]),
+        (LoseRelease, &[Pairs, Renames, Flushes, Pipelines, Mixture]),
+    ] {
+        for &workload in workloads {
+            let tally = serial::Tally::default();
+            let seeds =
+                seeds_until_caught(1000, |seed| serial::run(seed, workload, None, Some(fault), &tally));
+            println!("{fault:?}: {seeds} seeds until caught with {workload:?}");
+        }
+    }
+    let operators = seeds_until_caught(50, |seed| operators::run(seed, Some(SkipSchedule)));
+    println!("SkipSchedule: {operators} seeds until caught with operators");
 }

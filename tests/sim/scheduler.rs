@@ -11,12 +11,33 @@ const EVENTS_MAX: usize = 400_000;
 /// How long a simulation may take by its own clock: longer than any pause or stall in a workload.
 const DURATION_MS_MAX: i64 = 1_000_000;
 
+/// How often an event goes ahead although the run's temper is against it: one time in so many.
+const AGAINST_TEMPER: u64 = 64;
+
 /// What one run is inclined to. Each run has its own habits: choices that are even everywhere seldom pile anything up.
 struct Habits {
+    temper: Temper,
     /// The most bytes of a read or a send; none for every size.
     portion_bytes_max: Option<u64>,
     /// How often input, sends and messages go ahead when they could, in quarters.
     eagerness: [u64; 3],
+}
+
+/// Whether anybody is treated worse than others, which is how orders come about that chance alone hardly ever makes.
+enum Temper {
+    /// Nobody.
+    Even,
+    /// A shard or a channel is left aside, until it is another's turn.
+    Starving(Victim),
+    /// Everything has a rank, drawn by lot, and what ranks first goes first; now and then the lots are drawn again. (After Burckhardt
+    /// et al. 2010: a bug that takes few changes of rank is found with a good probability.)
+    Ranking(u64),
+}
+
+#[derive(Clone, Copy)]
+enum Victim {
+    Shard(usize),
+    Channel(usize, usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +58,7 @@ pub fn run(
     mut after_event: impl FnMut(&mut Cluster, &mut Rng) -> Result<(), String>,
 ) -> Result<(), String> {
     let started_ms = cluster.now_ms;
-    let habits = Habits::new(rng);
+    let mut habits = Habits::new(rng, cluster.shards.len());
     let mut events = Vec::new();
     for _ in 0..EVENTS_MAX {
         list(cluster, &mut events);
@@ -66,7 +87,7 @@ pub fn run(
         let event = match rng.below(8) {
             0 => Event::Turn(rng.below(cluster.shards.len() as u64) as usize),
             1 if rng.below(4) == 0 => Event::Time,
-            _ => habits.choose(rng, &events),
+            _ => habits.choose(cluster, rng, &events),
         };
         happen(cluster, rng, &habits, event);
         after_event(cluster, rng)?;
@@ -75,12 +96,33 @@ pub fn run(
 }
 
 impl Habits {
-    fn new(rng: &mut Rng) -> Habits {
+    fn new(rng: &mut Rng, shards: usize) -> Habits {
         let portion_bytes_max = [None, Some(100), Some(1000), Some(100_000)][rng.below(4) as usize];
-        Habits { portion_bytes_max, eagerness: [(); 3].map(|()| 1 + rng.below(4)) }
+        let eagerness = [(); 3].map(|()| 1 + rng.below(4));
+        let temper = match rng.below(3) {
+            0 => Temper::Even,
+            1 => Temper::Starving(Victim::any(rng, shards)),
+            _ => Temper::Ranking(rng.next_u64()),
+        };
+        Habits { temper, portion_bytes_max, eagerness }
     }
 
-    fn choose(&self, rng: &mut Rng, events: &[Event]) -> Event {
+    fn choose(&mut self, cluster: &Cluster, rng: &mut Rng, events: &[Event]) -> Event {
+        match &mut self.temper {
+            Temper::Starving(victim) if rng.below(150) == 0 => {
+                *victim = Victim::any(rng, cluster.shards.len());
+            }
+            Temper::Ranking(lots) => {
+                if rng.below(40) == 0 {
+                    *lots = rng.next_u64();
+                }
+                let first = events.iter().min_by_key(|event| event.rank(*lots)).expect("there are events");
+                if rng.below(AGAINST_TEMPER) > 0 {
+                    return *first;
+                }
+            }
+            _ => {}
+        }
         loop {
             let event = events[rng.below(events.len() as u64) as usize];
             let eagerness = match event {
@@ -89,7 +131,11 @@ impl Habits {
                 Event::Message(..) => self.eagerness[2],
                 Event::Turn(_) | Event::Time => 4,
             };
-            if rng.below(4) < eagerness {
+            let is_starved = match &self.temper {
+                Temper::Starving(victim) => victim.has(cluster, event) && rng.below(AGAINST_TEMPER) > 0,
+                _ => false,
+            };
+            if !is_starved && rng.below(4) < eagerness {
                 return event;
             }
         }
@@ -105,6 +151,42 @@ impl Habits {
             (None, _) => return whole,
         };
         1 + rng.below(bound.min(whole as u64)) as usize
+    }
+}
+
+impl Victim {
+    fn any(rng: &mut Rng, shards: usize) -> Victim {
+        let mut shard = || rng.below(shards as u64) as usize;
+        let (a, b) = (shard(), shard());
+        if a == b { Victim::Shard(a) } else { Victim::Channel(a, b) }
+    }
+
+    /// Whether the event would do something for the victim.
+    fn has(self, cluster: &Cluster, event: Event) -> bool {
+        let of_shard = match event {
+            Event::Input(n) | Event::EndOfInput(n) | Event::Send(n) => cluster.sockets[n].shard,
+            Event::Message(_, shard) | Event::Turn(shard) => shard,
+            Event::Time => return false,
+        };
+        match (self, event) {
+            (Victim::Shard(shard), _) => shard == of_shard,
+            (Victim::Channel(from, to), Event::Message(a, b)) => (from, to) == (a, b),
+            (Victim::Channel(..), _) => false,
+        }
+    }
+}
+
+impl Event {
+    /// The place of what the event belongs to, a socket's direction or a channel, in the order that the lots give.
+    fn rank(self, lots: u64) -> u64 {
+        let (kind, a, b) = match self {
+            Event::Input(n) | Event::EndOfInput(n) => (0, n, 0),
+            Event::Send(n) => (1, n, 0),
+            Event::Message(from, to) => (2, from, to),
+            Event::Turn(shard) => (3, shard, 0),
+            Event::Time => (4, 0, 0),
+        };
+        Rng::new(lots ^ (kind << 40 | (a as u64) << 20 | b as u64)).next_u64()
     }
 }
 

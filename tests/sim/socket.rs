@@ -8,11 +8,13 @@ pub const READS_IN_TURN_MAX: usize = 4;
 /// How a client behaves.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-    /// All it sends.
+    /// All it sends, as far as it knows yet.
     pub input: Vec<u8>,
+    /// It may send more, depending on what it is told.
+    pub says_more: bool,
     /// Whether it closes its side once all is sent.
     pub half_closes: bool,
-    /// It is gone, without a word, once it has sent so many bytes.
+    /// It is gone, without a word, once it has sent so many bytes; if it ever sends so many.
     pub vanishes_after: Option<usize>,
     /// Whether it ever reads.
     pub reads: bool,
@@ -21,7 +23,17 @@ pub struct Behaviour {
 impl Behaviour {
     /// A client that sends `input`, reads all replies and stays.
     pub fn new(input: Vec<u8>) -> Behaviour {
-        Behaviour { input, half_closes: false, vanishes_after: None, reads: true }
+        Behaviour { input, says_more: false, half_closes: false, vanishes_after: None, reads: true }
+    }
+
+    /// A client that decides what it sends as it goes along.
+    pub fn conversing() -> Behaviour {
+        Behaviour { says_more: true, ..Behaviour::new(Vec::new()) }
+    }
+
+    /// Whether its leaving without a word comes before it has nothing more to say.
+    fn vanishes(&self) -> bool {
+        self.vanishes_after.is_some_and(|at| at <= self.input.len())
     }
 }
 
@@ -77,7 +89,7 @@ impl Socket {
 
     /// Whether the client is gone.
     pub fn has_vanished(&self) -> bool {
-        self.behaviour.vanishes_after.is_some() && self.delivered == self.input_end()
+        self.behaviour.vanishes() && self.delivered == self.input_end()
     }
 
     /// Bytes that the shard could get now.
@@ -92,7 +104,7 @@ impl Socket {
 
     /// Whether the shard could be told that the input has ended.
     pub fn can_end(&self) -> bool {
-        let has_end = self.behaviour.half_closes || self.has_vanished();
+        let has_end = (self.behaviour.half_closes && !self.behaviour.says_more) || self.has_vanished();
         has_end
             && self.delivered == self.input_end()
             && self.is_receiving
@@ -107,7 +119,7 @@ impl Socket {
 
     /// Whether the whole input was delivered and its end, if it has one, too.
     pub fn is_finished(&self) -> bool {
-        let has_end = self.behaviour.half_closes || self.behaviour.vanishes_after.is_some();
+        let has_end = self.behaviour.half_closes || self.behaviour.vanishes() || self.behaviour.says_more;
         self.is_closed || (self.delivered == self.input_end() && !has_end)
     }
 }

@@ -14,7 +14,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     }
     let (first, second) = (db_index(args, 1)?, db_index(args, 2)?);
     if first != second {
-        cx.keys.swap(first, second);
+        cx.keys.swap(first, second, cx.now_ms);
     }
     cx.reply.ok();
     Ok(())

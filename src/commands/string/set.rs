@@ -37,6 +37,8 @@ fn run_with_options(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         cx.keys.set_string_keep_expiry(cx.db, &key, value, cx.now_ms, clock);
     } else if expire_at_ms.is_some_and(|at_ms| at_ms <= cx.now_ms) {
         cx.keys.remove(cx.db, &key, cx.now_ms);
+        // Even where nothing was: in Redis the key is there for a moment.
+        cx.keys.disturb(cx.db, &key);
     } else {
         cx.keys.set_string(cx.db, &key, value, expire_at_ms, clock);
     }

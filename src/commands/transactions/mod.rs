@@ -7,7 +7,7 @@ mod watch;
 use crate::commands::table::Flag::{AllowBusy, Fast, Loading, NoScript, SkipSlowlog, Stale};
 use crate::commands::table::{ALL_KEYS, Command, Flag, Group, Keys, Spread, Verb, row};
 
-pub use crate::commands::transactions::multi::ABORTED;
+pub use crate::commands::transactions::multi::{ABORTED, ABORTED_BECAUSE};
 pub use crate::commands::transactions::watch::INSIDE_MULTI;
 
 const T: Group = Group::Transactions;

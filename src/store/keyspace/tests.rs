@@ -184,7 +184,7 @@ fn perform(keys: &mut Keyspace, oracle: &mut Oracle, now_ms: &mut i64, db: u16, 
             oracle.counts.changes += (before - oracle.entries.len()) as u64;
         }
         Step::Swap(with) => {
-            keys.swap(db, with);
+            keys.swap(db, with, *now_ms);
             let swapped = |of: u16| {
                 if of == db {
                     with

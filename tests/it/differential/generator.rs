@@ -128,6 +128,30 @@ const RARE: &[&str] = &["FLUSHDB [ASYNC|SYNC]", "FLUSHALL [ASYNC|SYNC]", "SWAPDB
 /// How often each family is drawn, of a hundred; the rest are steps with a form of their own.
 const FAMILIES: &[(u64, &[&str])] = &[(45, STRINGS), (22, KEYS), (16, EXPIRY), (11, CONNECTION), (1, RARE)];
 
+/// What makes a transaction, outside of one and inside. A few keys of many are watched, so that other clients hit some and miss some.
+#[rustfmt::skip]
+const OUTSIDE: &[&str] = &[
+    "WATCH {key}", "WATCH {key}", "WATCH {key}", "WATCH {key}", "MULTI", "MULTI", "MULTI", "MULTI", "UNWATCH", "EXEC", "DISCARD",
+    "SELECT db",
+];
+#[rustfmt::skip]
+const INSIDE: &[&str] = &[
+    "EXEC", "EXEC", "EXEC", "EXEC", "EXEC", "EXEC", "DISCARD", "MULTI", "WATCH {key}", "UNWATCH", "SELECT db", "SELECT db",
+];
+
+/// As `FAMILIES`, where several clients talk. What changes whole databases is drawn more often: it meets what is watched.
+const FAMILIES_OUTSIDE: &[(u64, &[&str])] =
+    &[(36, OUTSIDE), (30, STRINGS), (16, KEYS), (11, EXPIRY), (4, CONNECTION), (3, RARE)];
+const FAMILIES_INSIDE: &[(u64, &[&str])] =
+    &[(22, INSIDE), (40, STRINGS), (19, KEYS), (10, EXPIRY), (6, CONNECTION), (3, RARE)];
+
+/// How many commands of a hundred have a mistake in them. In a transaction most mistakes spoil all of it.
+const MISTAKES: u64 = 12;
+const MISTAKES_IN_TRANSACTIONS: u64 = 4;
+
+/// How many keys of a hundred are favourites, if there are any.
+const FAVOURITES: u64 = 40;
+
 /// In these a wrong word could pause or disconnect the connection that compares.
 const TAKEN_AS_WRITTEN: &[&[u8]] = &[b"CLIENT", b"CONFIG"];
 
@@ -170,11 +194,19 @@ const PATTERNS: &[&str] = &[
 
 pub struct Generator {
     rng: Rng,
+    mistakes: u64,
+    /// Keys drawn more often than others.
+    favourites: Words,
 }
 
 impl Generator {
     pub fn new(seed: u64) -> Generator {
-        Generator { rng: Rng::new(seed) }
+        Generator { rng: Rng::new(seed), mistakes: MISTAKES, favourites: Words::new() }
+    }
+
+    /// For conversations with transactions.
+    pub fn with_transactions(seed: u64) -> Generator {
+        Generator { mistakes: MISTAKES_IN_TRANSACTIONS, ..Generator::new(seed) }
     }
 
     /// All keys that commands use.
@@ -183,14 +215,12 @@ impl Generator {
     }
 
     pub fn step(&mut self) -> Step {
-        let mut draw = self.below(100);
-        for (odds, family) in FAMILIES {
-            if draw < *odds {
-                return Step::Commands { commands: vec![self.command(family)], replies: 1 };
-            }
-            draw -= odds;
+        let draw = self.below(100);
+        if let Some(command) = self.of_families(FAMILIES, draw) {
+            return Step::Commands { commands: vec![command], replies: 1 };
         }
-        match draw {
+        let drawn: u64 = FAMILIES.iter().map(|(odds, _)| odds).sum();
+        match draw - drawn {
             // Counting expired keys or not is a matter of taste until somebody touches them.
             0 | 1 => Step::Commands { commands: vec![touch_all(), words(&["DBSIZE"])], replies: 2 },
             2 | 3 => {
@@ -203,6 +233,42 @@ impl Generator {
         }
     }
 
+    /// From now on these keys are drawn more often.
+    pub fn favour(&mut self, keys: &[Vec<u8>]) {
+        self.favourites = keys.to_vec();
+    }
+
+    /// A command of a client that is in a transaction, or is not.
+    pub fn command_of_client(&mut self, is_in_transaction: bool) -> Words {
+        let families = if is_in_transaction { FAMILIES_INSIDE } else { FAMILIES_OUTSIDE };
+        let draw = self.below(100);
+        self.of_families(families, draw).expect("the odds of the families are a hundred")
+    }
+
+    /// A command for within a transaction, that neither ends it nor begins one.
+    pub fn queued_command(&mut self) -> Words {
+        let (_, all_but_inside) = FAMILIES_INSIDE.split_first().expect("there are families");
+        let draw = self.below(all_but_inside.iter().map(|(odds, _)| odds).sum());
+        self.of_families(all_but_inside, draw).expect("a draw below the sum of the odds")
+    }
+
+    /// Stores a key that is gone in a few milliseconds.
+    pub fn short_lived(&mut self, ms_first: u64, ms_last: u64) -> Words {
+        let ms = (ms_first + self.below(ms_last - ms_first + 1)).to_string();
+        vec![b"SET".to_vec(), self.argument("key"), self.value(), b"PX".to_vec(), ms.into_bytes()]
+    }
+
+    /// The command that `draw`, a number below a hundred, stands for; none if it is beyond all families.
+    fn of_families(&mut self, families: &[(u64, &[&str])], mut draw: u64) -> Option<Words> {
+        for (odds, family) in families {
+            if draw < *odds {
+                return Some(self.command(family));
+            }
+            draw -= odds;
+        }
+        None
+    }
+
     /// How many steps to send together.
     pub fn batch(&mut self) -> u64 {
         if self.chance(50) { 1 } else { 2 + self.below(40) }
@@ -211,7 +277,7 @@ impl Generator {
     fn command(&mut self, family: &[&str]) -> Words {
         let pattern = *self.pick(family);
         let mut words = self.expand(pattern);
-        if self.chance(12) {
+        if self.chance(self.mistakes) {
             self.spoil(&mut words);
         }
         if self.chance(20) {
@@ -268,6 +334,10 @@ impl Generator {
     /// One argument of the kind that `kind` names, or the word itself.
     fn argument(&mut self, kind: &str) -> Vec<u8> {
         match kind {
+            "key" if !self.favourites.is_empty() && self.chance(FAVOURITES) => {
+                let at = self.below(self.favourites.len() as u64) as usize;
+                self.favourites[at].clone()
+            }
             "key" => self.pick(KEY_NAMES).to_vec(),
             "value" => self.value(),
             "integer" => self.integer(),
@@ -336,11 +406,11 @@ impl Generator {
         (0..length).map(|_| self.rng.next_u64() as u8).collect()
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.rng.below(bound)
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 

@@ -5,6 +5,10 @@
 mod conversations;
 mod exceptions;
 mod generator;
+mod scripts;
+mod transactions;
+mod watching;
+mod written;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,7 +17,7 @@ use crate::harness::Server;
 use crate::programs::{Redis, find};
 use crate::wire::{Wire, bulk, command, elements, lossy, scanned};
 
-use exceptions::{Comparison, are_equal_errors, comparison};
+use exceptions::{Comparison, are_equal_clients, are_equal_errors, comparison};
 use generator::{Generator, Step, Words, words};
 
 const SEEDS: &str = "1,2,3,4";
@@ -231,6 +235,7 @@ fn are_equal(words: &Words, ours: &[u8], theirs: &[u8]) -> bool {
     match comparison(words) {
         Comparison::Exact => false,
         Comparison::Kind => true,
+        Comparison::Client => are_equal_clients(ours, theirs),
         Comparison::Among(texts) => {
             let is_among = |reply: &[u8]| texts.iter().any(|text| reply == bulk(text.as_bytes()));
             is_among(ours) && is_among(theirs)

@@ -5,6 +5,7 @@ pub mod crowd;
 pub mod lone;
 pub mod operators;
 pub mod pauses;
+pub mod serial;
 pub mod stalled;
 
 use corevault::base::rng::Rng;
