@@ -1,14 +1,17 @@
 //! The command line: names, defaults and help. Never checks what needs more than one option to judge.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use serde::{Serialize, Serializer};
 
+use crate::limits::SERVERS_MAX;
 use crate::target::Target;
-use crate::workload::{KeySpace, Order};
+use crate::workload::{KeySpace, Order, Requests};
 
 /// Load generator and side-by-side comparisons for RESP servers.
 #[derive(Debug, Parser)]
@@ -22,7 +25,7 @@ pub struct Cli {
 pub enum Command {
     /// Put a running server under load and report throughput and latency.
     Run(RunArgs),
-    /// Start two servers pinned alike, load them in alternation, and compare CPU time per command.
+    /// Start servers pinned alike, load them in alternation, and compare CPU time per command.
     Compare(CompareArgs),
     /// Open idle connections and hold them.
     Idle(IdleArgs),
@@ -83,6 +86,28 @@ impl DataArgs {
     }
 }
 
+#[derive(Debug, Args)]
+pub struct OpArgs {
+    /// Keys of one MGET or MSET.
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub command_keys: usize,
+    /// SETs between MULTI and EXEC.
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    pub transaction_sets: usize,
+}
+
+impl OpArgs {
+    pub fn requests(&self, op: Op) -> Requests {
+        match op {
+            Op::Get => Requests::Mix { reads: 1, writes: 0 },
+            Op::Set => Requests::Mix { reads: 0, writes: 1 },
+            Op::Mget => Requests::Mget { keys: self.command_keys },
+            Op::Mset => Requests::Mset { keys: self.command_keys },
+            Op::Multi => Requests::Multi { sets: self.transaction_sets },
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DistributionArg {
     Uniform,
@@ -106,6 +131,11 @@ pub struct RunArgs {
     /// GETs to SETs.
     #[arg(long, value_name = "READS:WRITES", default_value = "1:0")]
     pub ratio: Ratio,
+    /// One operation instead of a mix of GET and SET.
+    #[arg(long, value_enum, conflicts_with_all = ["ratio", "command"])]
+    pub op: Option<Op>,
+    #[command(flatten)]
+    pub op_sizes: OpArgs,
     /// Any command instead of GET and SET; __key__ and __value__ are filled in: "MGET __key__ __key__".
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "ratio")]
     pub command: Option<String>,
@@ -160,7 +190,9 @@ impl FromStr for Ratio {
     }
 }
 
+// Of an option given twice the last counts, so that a script's settings can be changed by appending to them.
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 pub struct CompareArgs {
     /// Command line of the first server; {port}, {dir} and {cpu} are filled in. Default: corevault, see --corevault.
     #[arg(long, value_name = "COMMAND", conflicts_with = "corevault")]
@@ -180,7 +212,16 @@ pub struct CompareArgs {
     /// More arguments for the second server.
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true, default_value = "")]
     pub b_args: String,
-    /// CPUs of both servers, as for taskset.
+    /// Command line of a third server, C; once more for D, and so on.
+    #[arg(long, value_name = "COMMAND")]
+    pub more: Vec<String>,
+    /// What to call the servers, A first [default: their programs' names].
+    #[arg(long, value_name = "LIST", action = ArgAction::Set, value_delimiter = ',')]
+    pub names: Vec<String>,
+    /// Which servers to set side by side.
+    #[arg(long, value_name = "LIST", action = ArgAction::Set, value_delimiter = ',', default_value = "A/B")]
+    pub pairs: Vec<Pair>,
+    /// CPUs of the servers, as for taskset.
     #[arg(long, value_name = "LIST", default_value = "0")]
     pub server_cpus: String,
     /// CPUs of the load generator.
@@ -193,10 +234,12 @@ pub struct CompareArgs {
     pub duration: Duration,
     #[arg(long, value_parser = humantime::parse_duration, default_value = "500ms")]
     pub warmup: Duration,
-    #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
+    #[arg(long, action = ArgAction::Set, value_delimiter = ',', default_value = "1,16,64")]
     pub pipelines: Vec<usize>,
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "get,set")]
+    #[arg(long, value_enum, action = ArgAction::Set, value_delimiter = ',', default_value = "get,set")]
     pub ops: Vec<Op>,
+    #[command(flatten)]
+    pub op_sizes: OpArgs,
     #[arg(long, default_value_t = 50)]
     pub clients: usize,
     #[arg(long, default_value_t = 1)]
@@ -212,14 +255,49 @@ pub struct CompareArgs {
 pub enum Op {
     Get,
     Set,
+    /// MGET of --command-keys keys.
+    Mget,
+    /// MSET of --command-keys keys.
+    Mset,
+    /// MULTI, --transaction-sets SETs and EXEC: one request.
+    Multi,
 }
 
-impl Op {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Set => "SET",
-        }
+/// A server, by its letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Side(pub usize);
+
+impl FromStr for Side {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut sides = (0..SERVERS_MAX).map(Self);
+        sides.find(|side| side.to_string() == text).ok_or_else(|| format!("'{text}' is no server's letter"))
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", char::from(b'A' + self.0 as u8))
+    }
+}
+
+impl Serialize for Side {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Two servers side by side; their ratio is the first over the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair(pub Side, pub Side);
+
+impl FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, second) = text.split_once('/').ok_or("expected two servers, such as A/B")?;
+        Ok(Self(first.parse()?, second.parse()?))
     }
 }
 
@@ -285,6 +363,26 @@ mod tests {
         let Command::Compare(args) = Cli::parse_from(words).command else { panic!("not compare") };
         assert_eq!((args.a_args.as_str(), args.b_args.as_str()), ("--shards 2", "--io-threads 2"));
         assert_eq!((args.ops, args.pipelines), (vec![Op::Set], vec![1, 16, 64]));
+    }
+
+    #[test]
+    fn what_a_comparison_is_told_last_counts() {
+        let words = ["loadtest", "compare", "--more", "x", "--rounds", "5", "--ops", "mget", "--more", "y"];
+        let later = ["--rounds", "2", "--ops", "set,multi"];
+        let Command::Compare(args) = Cli::parse_from([&words[..], &later].concat()).command else {
+            panic!("not compare")
+        };
+        assert_eq!((args.rounds, args.ops), (2, vec![Op::Set, Op::Multi]));
+        assert_eq!(args.more, ["x", "y"], "each is another server");
+    }
+
+    #[test]
+    fn pairs() {
+        assert_eq!("A/B".parse(), Ok(Pair(Side(0), Side(1))));
+        assert_eq!("D/A".parse(), Ok(Pair(Side(3), Side(0))));
+        for wrong in ["A", "A/", "a/b", "A/Z", "A/B/C"] {
+            assert!(wrong.parse::<Pair>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `loadtest compare`: starts two servers pinned alike, fills both with the same keys, and loads them in turns.
-//! Both stay up throughout, one idle while the other is measured. Never interprets the numbers: that is `summary`.
+//! `loadtest compare`: starts servers pinned alike, fills all with the same keys, and loads them in turns.
+//! All stay up throughout, the others idle while one is measured. Never interprets the numbers: that is `summary`.
 
 use std::fs;
 use std::process::ExitCode;
@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use crate::affinity;
 use crate::check::Content;
-use crate::cli::{CompareArgs, Op};
+use crate::cli::{CompareArgs, Pair, Side};
 use crate::engine::{self, Limit, Moment, Plan};
 use crate::fill::fill;
 use crate::interrupt::Interrupt;
+use crate::limits::SERVERS_MAX;
 use crate::procstat::{Cpu, resident_bytes};
 use crate::report::csv_text;
 use crate::server_process::{Recipe, Server};
@@ -26,16 +27,10 @@ const DURATION_MIN: Duration = Duration::from_secs(2);
 /// Between the fill and the look at resident memory, and between two runs.
 const SETTLE: Duration = Duration::from_millis(300);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Side {
-    A,
-    B,
-}
-
 /// One server, measured once: a row of results.csv. Times are in microseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sample {
-    pub op: &'static str,
+    pub op: String,
     pub pipeline: usize,
     pub round: usize,
     pub side: Side,
@@ -52,7 +47,7 @@ pub struct Sample {
     /// The same from schedstat.
     pub sched_us_per_command: f64,
     pub server_cpu_share: f64,
-    /// What the other server used meanwhile; it should be next to nothing.
+    /// What the other servers used meanwhile; it should be next to nothing.
     pub idle_server_cpu_share: f64,
     pub generator_cpu_share: f64,
 }
@@ -91,8 +86,8 @@ pub fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<ExitCode> {
         memory.push(Memory { before_bytes, after_bytes: resident_bytes(server.pid())? });
     }
     let samples = measure_all(args, &spec, &servers, interrupt)?;
-    let setup = Setup::new(args, started, [&servers[0], &servers[1]], &recipes)?;
-    let text = summary::render(&setup, &samples, [memory[0], memory[1]]);
+    let setup = Setup::new(args, started, &servers, &recipes)?;
+    let text = summary::render(&setup, &samples, &memory);
     if let Some(dir) = &args.save {
         fs::write(dir.join("results.csv"), csv_text(&samples)?)?;
         fs::write(dir.join("summary.md"), &text)?;
@@ -101,7 +96,7 @@ pub fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn recipes(args: &CompareArgs) -> Result<[Recipe; 2]> {
+fn recipes(args: &CompareArgs) -> Result<Vec<Recipe>> {
     let corevault = args.corevault.as_deref().unwrap_or(COREVAULT_DEFAULT);
     let redis = args.redis.as_deref().unwrap_or(REDIS_DEFAULT);
     let first = match &args.a {
@@ -118,7 +113,24 @@ fn recipes(args: &CompareArgs) -> Result<[Recipe; 2]> {
             Recipe::preset(redis, &options, &args.b_args)?
         }
     };
-    Ok([first, second])
+    let mut recipes = vec![first, second];
+    for template in &args.more {
+        recipes.push(Recipe::from_template(template, "")?);
+    }
+    let count = recipes.len();
+    ensure!(count <= SERVERS_MAX, "{count} servers are too many: at most {SERVERS_MAX}");
+    for Pair(first, second) in &args.pairs {
+        let last = Side(count - 1);
+        ensure!(first.0.max(second.0) < count, "--pairs {first}/{second}: the last server is {last}");
+    }
+    if !args.names.is_empty() {
+        let named = args.names.len();
+        ensure!(named == count, "--names has {named} names, but there are {count} servers");
+        for (recipe, name) in recipes.iter_mut().zip(&args.names) {
+            recipe.name.clone_from(name);
+        }
+    }
+    Ok(recipes)
 }
 
 fn measure_all(
@@ -131,31 +143,29 @@ fn measure_all(
     for op in &args.ops {
         for pipeline in &args.pipelines {
             for round in 1..=args.rounds {
-                for (side, measured, idle) in [(Side::A, 0, 1), (Side::B, 1, 0)] {
-                    let requests = match op {
-                        Op::Get => Requests::Mix { reads: 1, writes: 0 },
-                        Op::Set => Requests::Mix { reads: 0, writes: 1 },
-                    };
+                for (index, measured) in servers.iter().enumerate() {
+                    let requests = args.op_sizes.requests(*op);
+                    let label = requests.to_string();
                     let plan = Plan {
-                        target: servers[measured].target.clone(),
+                        target: measured.target.clone(),
                         clients: args.clients,
                         threads: args.threads,
                         pipeline: *pipeline,
-                        // Both sides of a round get the same requests; each round gets new ones.
+                        // All servers get the same requests in a round; each round gets new ones.
                         spec: Spec { requests, seed: args.data.seed + round as u64, ..spec.clone() },
                         content: Content::Filled,
                         limit: Limit::Time(args.duration),
                         rate: None,
                         warmup: args.warmup,
                     };
-                    let reading = measure(&plan, &servers[measured], &servers[idle], interrupt)
-                        .map_err(|error| told_by(&servers[measured], error, interrupt))?;
-                    let sample = reading.sample(*op, *pipeline, round, side, &servers[measured].name);
+                    let reading = measure(&plan, servers, index, interrupt)
+                        .map_err(|error| told_by(measured, error, interrupt))?;
+                    let sample = reading.sample(label, *pipeline, round, Side(index), &measured.name);
                     eprintln!(
-                        "{} P={pipeline} round {round}/{} {:?} {}: {:.0} requests/s, {:.3} us CPU per command",
-                        op.name(),
+                        "{} P={pipeline} round {round}/{} {} {}: {:.0} requests/s, {:.3} us CPU per command",
+                        sample.op,
                         args.rounds,
-                        side,
+                        sample.side,
                         sample.server,
                         sample.throughput,
                         sample.cpu_us_per_command,
@@ -177,12 +187,13 @@ fn told_by(server: &Server, error: Error, interrupt: &Interrupt) -> Error {
     anyhow!("{}: {error:#}; its last lines:\n{}", server.name, server.log_tail())
 }
 
-/// CPU time of both servers and the commands completed, all taken at one moment.
+/// CPU time of the servers and the commands completed, all taken at one moment.
 #[derive(Clone, Copy)]
 struct Edge {
     at: Instant,
     completed: u64,
     measured: Cpu,
+    /// All others together.
     idle: Cpu,
 }
 
@@ -192,7 +203,7 @@ struct Reading {
     closed: Edge,
 }
 
-fn measure(plan: &Plan, measured: &Server, idle: &Server, interrupt: &Interrupt) -> Result<Reading> {
+fn measure(plan: &Plan, servers: &[Server], measured: usize, interrupt: &Interrupt) -> Result<Reading> {
     let (mut opened, mut closed) = (None, None);
     let outcome = engine::run(plan, interrupt, &mut |moment, completed| {
         let edge = match moment {
@@ -200,7 +211,11 @@ fn measure(plan: &Plan, measured: &Server, idle: &Server, interrupt: &Interrupt)
             Moment::Closed => &mut closed,
             Moment::Running => return Ok(()),
         };
-        let (measured, idle) = (Cpu::of(measured.pid())?, Cpu::of(idle.pid())?);
+        let mut idle = Cpu::default();
+        for (_, server) in servers.iter().enumerate().filter(|(index, _)| *index != measured) {
+            idle = idle.and(Cpu::of(server.pid())?);
+        }
+        let measured = Cpu::of(servers[measured].pid())?;
         *edge = Some(Edge { at: Instant::now(), completed, measured, idle });
         Ok(())
     })?;
@@ -214,7 +229,7 @@ fn measure(plan: &Plan, measured: &Server, idle: &Server, interrupt: &Interrupt)
 }
 
 impl Reading {
-    fn sample(&self, op: Op, pipeline: usize, round: usize, side: Side, server: &str) -> Sample {
+    fn sample(&self, op: String, pipeline: usize, round: usize, side: Side, server: &str) -> Sample {
         let recorder = &self.outcome.recorder;
         // CPU time and commands come from the same two moments, which may differ from the window by a wake-up.
         let seconds = (self.closed.at - self.opened.at).as_secs_f64();
@@ -222,7 +237,7 @@ impl Reading {
         let measured = self.closed.measured.since(self.opened.measured);
         let idle = self.closed.idle.since(self.opened.idle);
         Sample {
-            op: op.name(),
+            op,
             pipeline,
             round,
             side,

@@ -38,6 +38,8 @@ pub struct Connection {
     input_start: usize,
     input_end: usize,
     unanswered: VecDeque<Expected>,
+    /// The keys of the unanswered MGETs, in the order of their values.
+    mget_keys: VecDeque<u64>,
 }
 
 impl Connection {
@@ -55,6 +57,7 @@ impl Connection {
             input_start: 0,
             input_end: 0,
             unanswered: VecDeque::new(),
+            mget_keys: VecDeque::new(),
         })
     }
 
@@ -66,7 +69,7 @@ impl Connection {
     #[inline]
     pub fn send(&mut self, workload: &mut Workload, count: usize, poll: &Poll) -> Result<(), Broken> {
         for _ in 0..count {
-            let expected = workload.append(&mut self.output);
+            let expected = workload.append(&mut self.output, &mut self.mget_keys);
             self.unanswered.push_back(expected);
         }
         if self.waits_to_write { Ok(()) } else { self.flush(poll) }
@@ -112,8 +115,9 @@ impl Connection {
         }
         let mut answered = 0;
         while self.input_start < self.input_end {
-            let Some(expected) = self.unanswered.front() else { return Err(Broken::Unasked) };
-            let length = checker.take(*expected, &self.input[self.input_start..self.input_end], tally)?;
+            let Some(&expected) = self.unanswered.front() else { return Err(Broken::Unasked) };
+            let input = &self.input[self.input_start..self.input_end];
+            let length = checker.take(expected, &mut self.mget_keys, input, tally)?;
             if length == 0 {
                 return Ok(answered);
             }

@@ -156,7 +156,7 @@ fn prepare(plan: &Plan, thread: usize, interrupt: &Interrupt) -> Result<Worker> 
         poll: Poll::new()?,
         connections: Vec::new(),
         workload: Workload::new(&plan.spec, thread)?,
-        checker: Checker::new(plan.spec.keys, plan.spec.value_size, plan.content),
+        checker: Checker::new(&plan.spec, plan.content),
         window: Window { begins: now, opens: now, closes: None },
         pipeline: plan.pipeline,
         quota,

@@ -8,6 +8,8 @@ pub const PIPELINE_MAX: usize = 10_000;
 pub const KEY_BYTES_MAX: usize = 64 * 1024;
 pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const RATE_MAX: u64 = 1_000_000_000;
+pub const COMMAND_KEYS_MAX: usize = 10_000;
+pub const TRANSACTION_SETS_MAX: usize = 10_000;
 
 /// What one connection reads at once. It doubles when a single reply does not fit.
 pub const INPUT_BYTES_INITIAL: usize = 16 * 1024;
@@ -35,6 +37,8 @@ pub const FILL_PIPELINE: usize = 128;
 /// How long a started server may take to answer PING, and to stop after SIGTERM.
 pub const SERVER_START_MAX: Duration = Duration::from_secs(30);
 pub const SERVER_STOP_MAX: Duration = Duration::from_secs(5);
+/// Servers compared at once; each has a letter.
+pub const SERVERS_MAX: usize = 8;
 /// A server may listen on a few ports after its first one; so many are kept free.
 pub const SERVER_PORTS: u16 = 16;
 pub const SERVER_PORT_FIRST: u16 = 20_000;
@@ -48,4 +52,5 @@ const _: () = assert!(INPUT_BYTES_INITIAL < REPLY_BYTES_MAX);
 const _: () = assert!(VALUE_BYTES_MAX < REPLY_BYTES_MAX);
 const _: () = assert!(LATENCY_NS_MIN < LATENCY_NS_MAX);
 const _: () = assert!(FILL_PIPELINE <= PIPELINE_MAX);
+const _: () = assert!(SERVERS_MAX <= 26);
 const _: () = assert!(SERVER_PORT_FIRST + SERVER_PORTS < SERVER_PORT_LAST);

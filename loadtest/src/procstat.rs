@@ -28,6 +28,10 @@ impl Cpu {
         Ok(Self { ticks_us: ticks * 1_000_000 / rustix::param::clock_ticks_per_second(), sched_ns })
     }
 
+    pub fn and(self, other: Self) -> Self {
+        Self { ticks_us: self.ticks_us + other.ticks_us, sched_ns: self.sched_ns + other.sched_ns }
+    }
+
     pub fn since(self, earlier: Self) -> Self {
         Self {
             ticks_us: self.ticks_us.saturating_sub(earlier.ticks_us),

@@ -33,9 +33,10 @@ pub fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<ExitCode> {
 }
 
 fn plan(args: &RunArgs) -> Result<Plan> {
-    let requests = match &args.command {
-        Some(command) => Requests::Custom(command.clone()),
-        None => Requests::Mix { reads: args.ratio.reads, writes: args.ratio.writes },
+    let requests = match (&args.command, args.op) {
+        (Some(command), _) => Requests::Custom(command.clone()),
+        (None, Some(op)) => args.op_sizes.requests(op),
+        (None, None) => Requests::Mix { reads: args.ratio.reads, writes: args.ratio.writes },
     };
     Ok(Plan {
         target: args.server.target()?,
@@ -68,10 +69,7 @@ fn report(args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Report {
     };
     Report {
         server: plan.target.to_string(),
-        requests_sent: match &args.command {
-            Some(command) => command.clone(),
-            None => format!("GET:SET {}:{}", args.ratio.reads, args.ratio.writes),
-        },
+        requests_sent: plan.spec.requests.to_string(),
         distribution,
         keys: args.data.keys,
         key_bytes: args.data.key_size,

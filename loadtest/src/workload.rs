@@ -2,12 +2,15 @@
 //! copying a prebuilt one and writing the key's digits in place; allocates nothing per request.
 //! Never sends anything and never sees a reply.
 
+use std::collections::VecDeque;
+use std::fmt;
+
 use anyhow::{Context, Result, bail, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Zipf};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{COMMAND_KEYS_MAX, KEY_BYTES_MAX, TRANSACTION_SETS_MAX, VALUE_BYTES_MAX};
 
 const KEY_PREFIX: u8 = b'k';
 
@@ -78,8 +81,33 @@ pub enum Requests {
         reads: u32,
         writes: u32,
     },
+    Mget {
+        keys: usize,
+    },
+    Mset {
+        keys: usize,
+    },
+    /// MULTI, SETs and EXEC, written at once and counted as one request.
+    Multi {
+        sets: usize,
+    },
     /// Words of a command; `__key__` and `__value__` stand for a key and a value.
     Custom(String),
+}
+
+/// As tables and reports name them.
+impl fmt::Display for Requests {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mix { writes: 0, .. } => write!(out, "GET"),
+            Self::Mix { reads: 0, .. } => write!(out, "SET"),
+            Self::Mix { reads, writes } => write!(out, "GET:SET {reads}:{writes}"),
+            Self::Mget { keys } => write!(out, "MGET {keys}"),
+            Self::Mset { keys } => write!(out, "MSET {keys}"),
+            Self::Multi { sets } => write!(out, "MULTI {sets}"),
+            Self::Custom(command) => write!(out, "{command}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +124,9 @@ pub struct Spec {
 pub enum Kind {
     Get,
     Set,
+    Mget,
+    Mset,
+    Multi,
     Custom,
 }
 
@@ -103,6 +134,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     pub kind: Kind,
+    /// A GET's key. The keys of an MGET stand in a queue of their own.
     pub key: u64,
 }
 
@@ -155,10 +187,39 @@ impl Workload {
             Requests::Mix { reads, writes } => {
                 let total = reads.checked_add(*writes).filter(|total| *total > 0);
                 let total = total.context("--ratio needs at least one read or write")?;
-                let get = build(Kind::Get, &spec.keys, &[Word::Text(b"GET"), Word::Key])?;
-                let set =
-                    build(Kind::Set, &spec.keys, &[Word::Text(b"SET"), Word::Key, Word::Value(&value)])?;
+                let mut get = Template::new(Kind::Get);
+                get.push(&spec.keys, &[Word::Text(b"GET"), Word::Key]);
+                let mut set = Template::new(Kind::Set);
+                set.push(&spec.keys, &[Word::Text(b"SET"), Word::Key, Word::Value(&value)]);
                 (vec![get, set], *reads, total)
+            }
+            Requests::Mget { keys } | Requests::Mset { keys } => {
+                ensure!(
+                    (1..=COMMAND_KEYS_MAX).contains(keys),
+                    "--command-keys must be 1 to {COMMAND_KEYS_MAX}"
+                );
+                let (kind, name, each): (_, &[u8], &[_]) = match &spec.requests {
+                    Requests::Mget { .. } => (Kind::Mget, b"MGET", &[Word::Key]),
+                    _ => (Kind::Mset, b"MSET", &[Word::Key, Word::Value(&value)]),
+                };
+                let mut words = vec![Word::Text(name)];
+                words.extend(each.repeat(*keys));
+                let mut template = Template::new(kind);
+                template.push(&spec.keys, &words);
+                (vec![template], 1, 1)
+            }
+            Requests::Multi { sets } => {
+                ensure!(
+                    (1..=TRANSACTION_SETS_MAX).contains(sets),
+                    "--transaction-sets must be 1 to {TRANSACTION_SETS_MAX}"
+                );
+                let mut template = Template::new(Kind::Multi);
+                template.push(&spec.keys, &[Word::Text(b"MULTI")]);
+                for _ in 0..*sets {
+                    template.push(&spec.keys, &[Word::Text(b"SET"), Word::Key, Word::Value(&value)]);
+                }
+                template.push(&spec.keys, &[Word::Text(b"EXEC")]);
+                (vec![template], 1, 1)
             }
             Requests::Custom(command) => {
                 let words = shlex::split(command).context("--command has an unfinished quotation")?;
@@ -191,9 +252,9 @@ impl Workload {
         Ok(Self { keys: spec.keys, rng, chooser, reads, total, templates })
     }
 
-    /// Appends one request to `out` and says what its reply must be.
+    /// Appends one request to `out` and says what its reply must be; the keys of an MGET go to `mget_keys`.
     #[inline]
-    pub fn append(&mut self, out: &mut Vec<u8>) -> Expected {
+    pub fn append(&mut self, out: &mut Vec<u8>, mget_keys: &mut VecDeque<u64>) -> Expected {
         let read = self.reads == self.total
             || (self.reads != 0 && self.rng.random_range(0..self.total) < self.reads);
         let template = &self.templates[usize::from(!read)];
@@ -212,6 +273,9 @@ impl Workload {
                         key
                     }
                 };
+                if template.kind == Kind::Mget {
+                    mget_keys.push_back(key);
+                }
             }
             let at = base + place.offset;
             self.keys.write(key, &mut out[at..at + self.keys.size]);
@@ -220,34 +284,41 @@ impl Workload {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Word<'a> {
     Text(&'a [u8]),
     Key,
     Value(&'a [u8]),
 }
 
-fn build(kind: Kind, keys: &KeySpace, words: &[Word<'_>]) -> Result<Template> {
-    let zero = keys.zero();
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    let mut places = Vec::new();
-    for word in words {
-        let text = match word {
-            Word::Text(text) | Word::Value(text) => text,
-            Word::Key => zero.as_slice(),
-        };
-        bytes.extend_from_slice(format!("${}\r\n", text.len()).as_bytes());
-        match word {
-            Word::Text(_) => {}
-            Word::Key => places.push(KeyPlace { offset: bytes.len(), repeats_key: false }),
-            Word::Value(text) if text.len() >= keys.size => {
-                places.push(KeyPlace { offset: bytes.len(), repeats_key: true });
-            }
-            Word::Value(_) => {}
-        }
-        bytes.extend_from_slice(text);
-        bytes.extend_from_slice(b"\r\n");
+impl Template {
+    fn new(kind: Kind) -> Self {
+        Self { kind, bytes: Vec::new(), places: Vec::new() }
     }
-    Ok(Template { kind, bytes, places })
+
+    /// Appends one command.
+    fn push(&mut self, keys: &KeySpace, words: &[Word<'_>]) {
+        let zero = keys.zero();
+        self.bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        for word in words {
+            let text = match word {
+                Word::Text(text) | Word::Value(text) => text,
+                Word::Key => zero.as_slice(),
+            };
+            self.bytes.extend_from_slice(format!("${}\r\n", text.len()).as_bytes());
+            let offset = self.bytes.len();
+            match word {
+                Word::Text(_) => {}
+                Word::Key => self.places.push(KeyPlace { offset, repeats_key: false }),
+                Word::Value(text) if text.len() >= keys.size => {
+                    self.places.push(KeyPlace { offset, repeats_key: true });
+                }
+                Word::Value(_) => {}
+            }
+            self.bytes.extend_from_slice(text);
+            self.bytes.extend_from_slice(b"\r\n");
+        }
+    }
 }
 
 /// Printable, hard to compress, never a number; begins with a key where one fits.
@@ -274,7 +345,7 @@ mod tests {
         let mut workload = Workload::new(spec, 0).unwrap();
         let mut out = Vec::new();
         for _ in 0..count {
-            workload.append(&mut out);
+            workload.append(&mut out, &mut VecDeque::new());
         }
         String::from_utf8(out).unwrap()
     }
@@ -285,7 +356,7 @@ mod tests {
         (0..count)
             .map(|_| {
                 out.clear();
-                workload.append(&mut out).key
+                workload.append(&mut out, &mut VecDeque::new()).key
             })
             .collect()
     }
@@ -313,6 +384,54 @@ mod tests {
         let out = text(&spec(command, Order::Sequential), 1);
         assert!(out.starts_with("*5\r\n$4\r\nMSET\r\n$9\r\n{t}k00000\r\n$8\r\nk00000"), "{out}");
         assert!(out.ends_with("$6\r\nk00001\r\n$3\r\na b\r\n"), "{out}");
+    }
+
+    #[test]
+    fn commands_of_several_keys_draw_each_apart() {
+        let out = text(&spec(Requests::Mget { keys: 2 }, Order::Sequential), 2);
+        let second = &out[out.len() / 2..];
+        assert_eq!(second, "*3\r\n$4\r\nMGET\r\n$6\r\nk00002\r\n$6\r\nk00003\r\n");
+
+        let out = text(&spec(Requests::Mset { keys: 2 }, Order::Sequential), 1);
+        let words: Vec<_> = out.split("\r\n").collect();
+        assert_eq!(words[..5], ["*5", "$4", "MSET", "$6", "k00000"], "{out}");
+        assert!(words[6].len() == 8 && words[6].starts_with("k00000"), "{out}");
+        assert_eq!(words[8], "k00001", "{out}");
+        assert!(words[10].len() == 8 && words[10].starts_with("k00001"), "{out}");
+    }
+
+    #[test]
+    fn a_transaction_is_one_request() {
+        let out = text(&spec(Requests::Multi { sets: 2 }, Order::Sequential), 1);
+        assert!(
+            out.starts_with("*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$6\r\nk00000\r\n$8\r\nk00000"),
+            "{out}"
+        );
+        assert!(out.contains("\r\n*3\r\n$3\r\nSET\r\n$6\r\nk00001\r\n$8\r\nk00001"), "{out}");
+        assert!(out.ends_with("\r\n*1\r\n$4\r\nEXEC\r\n"), "{out}");
+    }
+
+    #[test]
+    fn the_keys_of_an_mget_are_remembered_in_order() {
+        let mut workload = Workload::new(&spec(Requests::Mget { keys: 3 }, Order::Sequential), 0).unwrap();
+        let mut keys = VecDeque::new();
+        for _ in 0..2 {
+            workload.append(&mut Vec::new(), &mut keys);
+        }
+        assert_eq!(keys, [0, 1, 2, 3, 4, 5]);
+        let mut workload = Workload::new(&spec(Requests::Mset { keys: 3 }, Order::Sequential), 0).unwrap();
+        keys.clear();
+        workload.append(&mut Vec::new(), &mut keys);
+        assert!(keys.is_empty(), "an MSET's reply says nothing about its keys");
+    }
+
+    #[test]
+    fn requests_of_no_key_are_refused() {
+        for requests in [Requests::Mget { keys: 0 }, Requests::Mset { keys: 10_001 }] {
+            let error = Workload::new(&spec(requests, Order::Uniform), 0).err().unwrap();
+            assert_eq!(error.to_string(), "--command-keys must be 1 to 10000");
+        }
+        assert!(Workload::new(&spec(Requests::Multi { sets: 0 }, Order::Uniform), 0).is_err());
     }
 
     #[test]
@@ -359,7 +478,7 @@ mod tests {
         let mut reads = 0;
         for _ in 0..10_000 {
             out.clear();
-            reads += u32::from(workload.append(&mut out).kind == Kind::Get);
+            reads += u32::from(workload.append(&mut out, &mut VecDeque::new()).kind == Kind::Get);
         }
         assert!((8_850..9_150).contains(&reads), "{reads}");
     }

@@ -180,11 +180,18 @@ fn runs_against_redis() {
         &["--rate", "20000", "--fill"],
         &["--fill", "--value-size", "100000"],
         &["--fill", "--value-size", "3", "--pipeline", "1000"],
+        &["--fill", "--op", "mget"],
+        &["--fill", "--op", "mget", "--command-keys", "1000", "--pipeline", "3", "--distribution", "zipf"],
+        &["--op", "mset", "--pipeline", "16"],
+        &["--op", "multi", "--pipeline", "16", "--threads", "2"],
+        &["--op", "multi", "--rate", "5000", "--transaction-sets", "1"],
     ] {
         let (ok, report) = run(redis.port, &[&QUICK, load].concat());
         assert!(ok && report["misses"] == 0, "{load:?}: {report}");
         assert!(report["completed"].as_u64().unwrap() > 0, "{load:?}: {report}");
     }
+    let (ok, report) = run(redis.port, &[&QUICK[..], &["--fill", "--op", "mget"]].concat());
+    assert!(ok && report["requests_sent"] == "MGET 10" && report["hits"] == 50_000, "{report}");
     let (ok, report) =
         run(redis.port, &[&QUICK[..], &["--command", "MGET __key__ no-such-key __key__"]].concat());
     assert!(ok, "{report}");
@@ -240,6 +247,40 @@ fn compares_redis_with_itself() {
     assert!(summary.contains("- A: redis_version "), "{summary}");
     let results = std::fs::read_to_string(save.join("results.csv")).unwrap();
     assert_eq!(results.lines().count(), 1 + 2 * 2 * 2, "{results}");
+}
+
+#[test]
+fn compares_three_servers_in_pairs() {
+    let Some(redis) = Redis::start() else { return };
+    drop(redis);
+    let cpus = allowed_cpus();
+    let dir = tempfile::tempdir().unwrap();
+    let server = "redis-server --save '' --appendonly no --port {port} --dir {dir}";
+    let servers = ["--a", server, "--b", server, "--more", server, "--names", "x,y,z", "--pairs", "A/B,C/A"];
+    let load = ["--keys", "1000", "--rounds", "2", "--duration", "100ms", "--warmup", "20ms"];
+    let cases = ["--pipelines", "1", "--ops", "mget,mset,multi", "--save", dir.path().to_str().unwrap()];
+    let pinned = ["--server-cpus", &cpus, "--load-cpus", &cpus];
+    let output = loadtest(&[&["compare"], &servers[..], &load, &cases, &pinned].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let summary = text(&output.stdout);
+    for expected in ["# A: x, B: y, C: z", "### C/A: z against x", "| MGET 10 ", "| MSET 10 ", "| MULTI 5 "] {
+        assert!(summary.contains(expected), "{expected}: {summary}");
+    }
+    let results = std::fs::read_to_string(dir.path().join("results.csv")).unwrap();
+    let sides: String = results.lines().skip(1).filter_map(|row| row.split(',').nth(3)).collect();
+    assert_eq!(sides, "ABC".repeat(3 * 2), "{results}");
+}
+
+#[test]
+fn pairs_and_names_must_fit_the_servers() {
+    for (options, expected) in [
+        (["--pairs", "A/C"], "--pairs A/C: the last server is B"),
+        (["--names", "one"], "--names has 1 names, but there are 2 servers"),
+    ] {
+        let output = loadtest(&[&["compare"], &options[..]].concat());
+        assert!(!output.status.success());
+        assert_eq!(text(&output.stderr), format!("loadtest: {expected}\n"));
+    }
 }
 
 #[test]
