@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
-use corevault::commands::table::{Command, Keys, Spread, Table};
+use corevault::commands::table::{Command, Keys, Reach, Spread, Table, Verb};
 use corevault::config::Config;
 use corevault::config::parameters::PARAMETERS;
 
@@ -175,7 +175,8 @@ differ. Semantics, replies and error texts are those of Redis 7.2 (the command p
 word 0. **Since** is the Redis version that first had the command. **Flags** are those of `COMMAND INFO`. Summary and complexity are
 Redis's texts, which clients read through `COMMAND DOCS`.
 **Shards** says who takes part, and how many hops it takes; a hop is one message to each shard concerned and its answer, all at
-the same time. Where everything a command needs is on the connection's shard, there is none.
+the same time. Where everything a command needs is on the connection's shard, there is none. Whatever concerns several shards is
+a transaction: nobody sees it half done ([ARCHITECTURE.md](ARCHITECTURE.md) explains the hops).
 
 ";
 
@@ -183,30 +184,40 @@ the same time. Where everything a command needs is on the connection's shard, th
 const SPREADS: &[(&str, &str, &str)] = &[
     ("home", "0", "the connection's shard"),
     ("key", "0 or 1", "the shard of the key"),
-    ("keys", "0 or 1", "each shard does its keys; the parts become one reply"),
+    (
+        "keys",
+        "0 to 2",
+        "each shard does its keys; the parts become one reply. One shard: 0 or 1 hop; the connection's own and one more: 1",
+    ),
     (
         "gather",
-        "0 to 2",
+        "0 to 3",
         "the keys are read where they live, the connection's shard decides, the changes are made where the keys live; where all \
          keys share a shard, it does everything",
     ),
-    ("all", "0 or 1", "every shard; the parts become one reply"),
+    ("all", "0 to 2", "every shard; the parts become one reply"),
+    ("all, apart", "0 or 1", "every shard, each at a moment of its own; the parts become one reply"),
     (
-        "all, in one order",
-        "0 to 2",
-        "as all, but shard 0 hands it on: all shards run such commands in the same order",
+        "queued",
+        "0 and up",
+        "what the queued commands need together; one hop more where watched keys are elsewhere",
     ),
     ("cursor", "0 or 1", "the shard whose slots the cursor has reached"),
 ];
 
 fn spread(row: &Command) -> &'static str {
     match row.spread {
-        Spread::Home => "home",
+        Spread::Home
+        | Spread::Connection(Verb::Multi | Verb::Discard | Verb::Unwatch | Verb::Reset | Verb::Quit) => {
+            "home"
+        }
+        Spread::Connection(Verb::Exec) => "queued",
+        Spread::Connection(Verb::Watch) => "keys",
         Spread::Key => "key",
         Spread::Keys(_) => "keys",
         Spread::Gather(_) => "gather",
-        Spread::Shards(_) => "all",
-        Spread::Ordered(_) => "all, in one order",
+        Spread::Shards(Reach::Nothing, _) => "all, apart",
+        Spread::Shards(..) => "all",
         Spread::Cursor => "cursor",
     }
 }

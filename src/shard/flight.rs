@@ -7,11 +7,11 @@
 //! If the commands touch keys of one shard, they are one message to it: one hop, and no transaction. If they touch keys of several,
 //! they are one transaction, so that they take effect together, and in order for every observer:
 //!
-//! 1. *Schedule*: every owner gets the calls of the first step and keeps a place. Where the only other owner is this shard itself,
-//!    whose place costs no message, the other one may decide on the position and run at once: then this hop is the only one.
-//! 2. *Execute*: every owner runs the calls when the transaction's turn has come.
-//! 3. A command that decides from what it has read (`commands::gather`), and `EXEC` with watched keys, take one more step for each
-//!    decision. The last step gives up the claims.
+//! 1. *Schedule*: every owner gets the calls of the first step and keeps a place.
+//! 2. *Execute*: every owner runs the calls when the transaction's turn has come. If there are two owners and one is this shard,
+//!    whose place costs no message, the other one decides on the position and may run at once: then there is no such hop.
+//! 3. A command that decides from what it has read (`commands::gather`), and `EXEC` with watched keys, take one more step, which is
+//!    one more hop, for each decision. The last step gives up the claims.
 //!
 //! A flight belongs to its transaction, not to its client: if the client goes, it is carried to its end for nobody.
 
@@ -198,7 +198,7 @@ pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Fligh
         flight.unscheduled = targets;
         flight.is_concluded = flight.is_last_step();
         // This shard's place is kept before any message leaves, so a single other owner is the last to keep one.
-        let may_decide = flight.is_concluded && targets == 2 && shard.packing[usize::from(here)].is_some();
+        let may_decide = targets == 2 && shard.packing[usize::from(here)].is_some();
         let other =
             (0..shard.packing.len() as u16).find(|&t| t != here && shard.packing[usize::from(t)].is_some());
         flight.decider = other.filter(|_| may_decide);

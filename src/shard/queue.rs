@@ -47,10 +47,9 @@ impl Queue {
         self.waiting.len()
     }
 
-    fn insert(&mut self, id: u64, position: u64, is_final: bool, mut calls: Box<Calls>) {
-        let claim = std::mem::take(&mut calls.claim);
-        self.intents.insert(&claim, id);
-        let before = self.waiting.insert(id, Place { position, is_final, claim, calls: Some(calls) });
+    fn insert(&mut self, id: u64, place: Place) {
+        self.intents.insert(&place.claim, id);
+        let before = self.waiting.insert(id, place);
         assert!(before.is_none(), "an id is given once");
     }
 }
@@ -73,7 +72,8 @@ pub(super) fn run(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     let id = next_id(server);
     calls.transaction = id;
     calls.concludes = true;
-    queue.insert(id, id, true, calls);
+    let claim = std::mem::take(&mut calls.claim);
+    queue.insert(id, Place { position: id, is_final: true, claim, calls: Some(calls) });
 }
 
 /// Keeps a place for a transaction.
@@ -85,11 +85,16 @@ pub(super) fn schedule(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
         calls.position = position;
         shard.core.queue.begun_max = position.max(shard.core.queue.begun_max);
         execute::run_calls(&mut shard.core, &mut calls, now_ms);
+        if !calls.concludes {
+            let claim = std::mem::take(&mut calls.claim);
+            shard.core.queue.insert(id, Place { position, is_final: true, claim, calls: None });
+        }
         return shard.send(calls.home, Message::Replies(calls));
     }
     let is_final = std::mem::take(&mut calls.decides);
     let (home, client) = (calls.home, calls.client.expect("a transaction has a client"));
-    shard.core.queue.insert(id, position, is_final, calls);
+    let claim = std::mem::take(&mut calls.claim);
+    shard.core.queue.insert(id, Place { position, is_final, claim, calls: Some(calls) });
     shard.send(home, Message::Scheduled { client, id, position });
 }
 
