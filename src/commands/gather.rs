@@ -16,9 +16,10 @@ use crate::store::keyspace::Key;
 use crate::store::object::Value;
 
 /// What `read` found at one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Part {
     /// No live key.
+    #[default]
     Absent,
     /// A live key, whose value the decision does not need.
     Present,
@@ -81,7 +82,7 @@ pub struct Gather {
     /// On the shard of a key: what is there?
     pub read: fn(&mut Cx<'_>, &Args<'_>, usize) -> Part,
     /// On the shard of the connection: what follows?
-    pub decide: fn(Decision, &Args<'_>, &mut Vec<Part>, &mut Writer<'_>) -> Decided,
+    pub decide: fn(Decision, &Args<'_>, &mut [Part], &mut Writer<'_>) -> Decided,
     /// Its words do not name all keys it reads.
     pub reads_undeclared: bool,
 }
@@ -93,7 +94,7 @@ pub fn run_here(
     keys: impl Iterator<Item = usize>,
     gather: &Gather,
 ) -> Outcome {
-    let mut parts = keys.map(|i| (gather.read)(cx, args, i)).collect();
+    let mut parts: Vec<Part> = keys.map(|i| (gather.read)(cx, args, i)).collect();
     let decision = Decision { db: cx.db, now_ms: cx.now_ms, bulk_bytes_max: cx.server.config.bulk_bytes_max };
     loop {
         match (gather.decide)(decision, args, &mut parts, &mut cx.reply)? {

@@ -8,13 +8,25 @@
 
 use hashbrown::HashTable;
 
-/// One key that a command will touch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Intent {
-    /// The key's hash.
-    pub key: u64,
-    /// Whether it may be changed.
-    pub is_write: bool,
+/// One key that a command will touch: the key's hash, whose highest bit gives way to whether the key may be changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Intent(u64);
+
+impl Intent {
+    #[inline]
+    pub const fn new(hash: u64, is_write: bool) -> Intent {
+        Intent(hash << 1 | is_write as u64)
+    }
+
+    #[inline]
+    fn key(self) -> u64 {
+        self.0 >> 1
+    }
+
+    #[inline]
+    fn is_write(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 /// What a transaction, or a message of commands, will touch on one shard.
@@ -45,26 +57,8 @@ impl Claim {
 /// That a transaction touches a key.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    key: u64,
-    /// The transaction's id, shifted up by one bit, which says whether it writes.
-    tagged_id: u64,
-}
-
-impl Entry {
-    #[inline]
-    fn new(key: u64, id: u64, is_write: bool) -> Entry {
-        Entry { key, tagged_id: id << 1 | u64::from(is_write) }
-    }
-
-    #[inline]
-    fn id(self) -> u64 {
-        self.tagged_id >> 1
-    }
-
-    #[inline]
-    fn is_write(self) -> bool {
-        self.tagged_id & 1 == 1
-    }
+    intent: Intent,
+    id: u64,
 }
 
 /// The claims of all transactions that have been scheduled on this shard and not yet released. Where an order matters, the caller
@@ -87,7 +81,7 @@ impl Intents {
     /// Whether a command that touches one key would meet a transaction.
     #[inline]
     pub fn conflicts_on(&self, key: u64, is_write: bool) -> bool {
-        self.meets_key(Intent { key, is_write }, |_| true)
+        self.meets_key(Intent::new(key, is_write), |_| true)
     }
 
     /// Whether commands with this claim would meet a transaction.
@@ -102,37 +96,39 @@ impl Intents {
 
     /// Enters a transaction.
     pub fn insert(&mut self, claim: &Claim, id: u64) {
-        for &Intent { key, is_write } in &claim.keys {
-            self.keys.insert_unique(key, Entry::new(key, id, is_write), |entry| entry.key);
+        for &intent in &claim.keys {
+            self.keys.insert_unique(intent.key(), Entry { intent, id }, |entry| entry.intent.key());
         }
-        self.everything.extend(claim.everything.map(|is_write| Entry::new(0, id, is_write)));
+        self.everything
+            .extend(claim.everything.map(|is_write| Entry { intent: Intent::new(0, is_write), id }));
     }
 
     /// Takes a transaction out.
     pub fn remove(&mut self, claim: &Claim, id: u64) {
         for intent in &claim.keys {
-            let is_it = |entry: &Entry| entry.key == intent.key && entry.id() == id;
-            if let Ok(entry) = self.keys.find_entry(intent.key, is_it) {
+            let is_it = |entry: &Entry| entry.intent.key() == intent.key() && entry.id == id;
+            if let Ok(entry) = self.keys.find_entry(intent.key(), is_it) {
                 entry.remove();
             }
         }
         if claim.everything.is_some() {
-            self.everything.retain(|entry| entry.id() != id);
+            self.everything.retain(|entry| entry.id != id);
         }
     }
 
     /// After a transaction with this claim was removed, or got another position: the ids of those that may have waited for it alone,
     /// appended to `ids`, perhaps more than once. Each must still be asked with `must_wait`.
     pub fn successors(&self, claim: &Claim, ids: &mut Vec<u64>, position_of: impl Fn(u64) -> u64) {
-        ids.extend(self.everything.iter().map(|entry| entry.id()));
+        ids.extend(self.everything.iter().map(|entry| entry.id));
         if claim.everything.is_some() {
-            return ids.extend(self.keys.iter().map(|entry| entry.id()));
+            return ids.extend(self.keys.iter().map(|entry| entry.id));
         }
         for intent in &claim.keys {
-            let queue = || self.keys.iter_hash(intent.key).filter(|entry| entry.key == intent.key);
-            let writers = queue().filter(|entry| entry.is_write());
-            let writer = writers.map(|entry| (position_of(entry.id()), entry.id())).min();
-            let readers = queue().filter(|entry| !entry.is_write()).map(|entry| entry.id());
+            let key = intent.key();
+            let queue = || self.keys.iter_hash(key).filter(|entry| entry.intent.key() == key);
+            let writers = queue().filter(|entry| entry.intent.is_write());
+            let writer = writers.map(|entry| (position_of(entry.id), entry.id)).min();
+            let readers = queue().filter(|entry| !entry.intent.is_write()).map(|entry| entry.id);
             let before = ids.len();
             ids.extend(readers.filter(|&id| writer.is_none_or(|(first, _)| position_of(id) <= first)));
             // The writer is next if the only readers before it are its own.
@@ -147,7 +143,7 @@ impl Intents {
     fn meets(&self, claim: &Claim, is_before: impl Fn(u64) -> bool + Copy) -> bool {
         if let Some(is_write) = claim.everything {
             let mut all = self.keys.iter().chain(&self.everything);
-            if all.any(|entry| (is_write || entry.is_write()) && is_before(entry.id())) {
+            if all.any(|entry| (is_write || entry.intent.is_write()) && is_before(entry.id)) {
                 return true;
             }
         }
@@ -156,8 +152,9 @@ impl Intents {
 
     #[inline]
     fn meets_key(&self, intent: Intent, is_before: impl Fn(u64) -> bool) -> bool {
-        let is_met = |entry: &Entry| (intent.is_write || entry.is_write()) && is_before(entry.id());
-        self.keys.iter_hash(intent.key).any(|entry| entry.key == intent.key && is_met(entry))
+        let key = intent.key();
+        let is_met = |entry: &Entry| (intent.is_write() || entry.intent.is_write()) && is_before(entry.id);
+        self.keys.find(key, |entry| entry.intent.key() == key && is_met(entry)).is_some()
             || self.everything.iter().any(is_met)
     }
 }
@@ -173,7 +170,7 @@ mod tests {
             let is_write = mode == "w";
             match name {
                 "*" => claim.claim_everything(is_write),
-                _ => claim.keys.push(Intent { key: u64::from(name.as_bytes()[0]), is_write }),
+                _ => claim.keys.push(Intent::new(u64::from(name.as_bytes()[0]) << 8, is_write)),
             }
         }
         claim

@@ -238,7 +238,7 @@ impl Router<'_> {
                 let check = Call { stage: Stage::CheckWatched, slot: u16::MAX, ..*call };
                 calls.push(check, std::iter::empty());
             }
-            calls.claim.keys.push(Intent { key, is_write: false });
+            calls.claim.keys.push(Intent::new(key, false));
         }
     }
 

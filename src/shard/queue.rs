@@ -28,6 +28,8 @@ pub(super) struct Queue {
     waiting: HashMap<u64, Place, foldhash::fast::FixedState>,
     /// Largest position of a transaction that has begun to run here.
     begun_max: u64,
+    /// How many have a final position and have not run: only if there are any, may the end of another let one run.
+    blocked: usize,
     /// Used again: who may have waited for what has just ended.
     successors: Vec<u64>,
 }
@@ -49,6 +51,7 @@ impl Queue {
 
     fn insert(&mut self, id: u64, place: Place) {
         self.intents.insert(&place.claim, id);
+        self.blocked += usize::from(place.is_final && place.calls.is_some());
         let before = self.waiting.insert(id, place);
         assert!(before.is_none(), "an id is given once");
     }
@@ -100,10 +103,11 @@ pub(super) fn schedule(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
 
 /// The position of a transaction is final.
 pub(super) fn execute(shard: &mut Shard, id: u64, position: u64, now_ms: i64) {
-    let Queue { intents, waiting, successors, .. } = &mut shard.core.queue;
+    let Queue { intents, waiting, successors, blocked, .. } = &mut shard.core.queue;
     let place = waiting.get_mut(&id).expect("only what was scheduled is executed");
     place.is_final = true;
-    if std::mem::replace(&mut place.position, position) != position {
+    *blocked += 1;
+    if std::mem::replace(&mut place.position, position) != position && *blocked > 1 {
         // Others that it stood before may now stand before it.
         intents.successors(&waiting[&id].claim, successors, |id| waiting[&id].position);
     }
@@ -129,10 +133,10 @@ fn step(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
 
 /// Gives up a transaction's claim, and notes who may have waited for it.
 fn conclude(queue: &mut Queue, id: u64) -> Claim {
-    let Queue { intents, waiting, successors, .. } = queue;
+    let Queue { intents, waiting, successors, blocked, .. } = queue;
     let place = waiting.remove(&id).expect("a transaction ends once");
     intents.remove(&place.claim, id);
-    if !intents.is_empty() {
+    if *blocked > 0 {
         intents.successors(&place.claim, successors, |id| waiting[&id].position);
     }
     place.claim
@@ -152,6 +156,7 @@ fn run_successors(shard: &mut Shard, now_ms: i64) {
         let place = queue.waiting.get_mut(&id).expect("it was found");
         let position = place.position;
         let mut calls = place.calls.take().expect("it has not run yet");
+        queue.blocked -= 1;
         queue.begun_max = queue.begun_max.max(position);
         execute::run_calls(&mut shard.core, &mut calls, now_ms);
         if calls.concludes {

@@ -28,7 +28,7 @@ use crate::store::scan::{cursor_slot, parse_cursor};
 use crate::store::table::hash_key;
 
 /// Stands for configuration, pauses and counters among the keys that commands claim.
-const SETTINGS: Intent = Intent { key: 0x5e77_1465_c0f1_6000, is_write: true };
+const SETTINGS: Intent = Intent::new(0x5e77_1465_c0f1_6000, true);
 
 /// Sends each command where it belongs.
 pub(super) struct Router<'a> {
@@ -152,7 +152,14 @@ impl<'a> Router<'a> {
             return self.here(call, args, is_wanted);
         }
         self.pack(owner, *call, args.iter_from(0));
-        self.claim(call, args);
+        let row = self.core.table.row(call.row);
+        if matches!(row.spread, Spread::Key) {
+            // The common case, without a second look at the key.
+            let intent = Intent::new(call.hash, row.is_write);
+            packed(self.packing, self.spare_calls, owner).claim.keys.push(intent);
+        } else {
+            self.claim(call, args);
+        }
         self.flight().push(if is_wanted { Piece::Remote(owner) } else { Piece::Unwanted(owner) });
     }
 
@@ -239,7 +246,7 @@ impl<'a> Router<'a> {
             let calls = packed(self.packing, self.spare_calls, target);
             let groups = of_part().flat_map(|(key, _)| (key..key + step).map(|i| args.get(i)));
             calls.push(Call { slot: u16::MAX, ..call }, (0..first).map(|i| args.get(i)).chain(groups));
-            let intents = of_part().map(|(key, _)| Intent { key: hash_key(args.get(key)), is_write });
+            let intents = of_part().map(|(key, _)| Intent::new(hash_key(args.get(key)), is_write));
             calls.claim.keys.extend(intents);
         }
         self.flight().calls += targets.len();
@@ -366,13 +373,6 @@ impl<'a> Router<'a> {
 
     /// Notes with each owner what a call will touch there.
     pub fn claim(&mut self, call: &Call, args: &Args<'_>) {
-        let row = self.core.table.row(call.row);
-        if matches!(row.spread, Spread::Key) {
-            // The common case, without a second look at the key.
-            let owner = self.core.owner(Slot::new(call.slot).expect("the row has a key"));
-            let intent = Intent { key: call.hash, is_write: row.is_write };
-            return packed(self.packing, self.spare_calls, owner).claim.keys.push(intent);
-        }
         let mut claims = Vec::new();
         self.for_each_claim(call, args, |owner, claimed| claims.push((owner, claimed)));
         for (owner, claimed) in claims {
@@ -387,7 +387,7 @@ impl<'a> Router<'a> {
         let all = 0..self.core.server.shards;
         for word in row.keys.indices(args.len()) {
             let key = Key::new(args.get(word));
-            visit(self.core.owner(key.slot), Claimed::Key(Intent { key: key.hash, is_write }));
+            visit(self.core.owner(key.slot), Claimed::Key(Intent::new(key.hash, is_write)));
         }
         match row.spread {
             Spread::Gather(gather) if gather.reads_undeclared => {

@@ -1,6 +1,8 @@
 //! COPY source destination [DB n] [REPLACE] — copy a key with its expiry. Returns 1, or 0 where the source is missing or, without
 //! REPLACE, the destination is there.
 
+use std::mem::take;
+
 use crate::base::args::Args;
 use crate::commands::cx::{Cx, db_index};
 use crate::commands::error::{CommandError, Outcome};
@@ -30,10 +32,10 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     }
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
     let options = Options::parse(at.db, args)?;
     let is_free = options.replaces || parts[1] == Part::Absent;
-    let writes = match parts.swap_remove(0) {
+    let writes = match take(&mut parts[0]) {
         Part::Value { value, expire_at_ms } if is_free => {
             let change = Change::Put { value, expire_at_ms };
             vec![Write { db: options.db, key: args.get(2).to_vec(), change }]

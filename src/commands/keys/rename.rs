@@ -2,6 +2,8 @@
 //! RENAME replaces what is there; RENAMENX returns 1, or 0 where something is. A missing key is an error. A key renamed to
 //! itself stays as it is.
 
+use std::mem::take;
+
 use crate::base::args::Args;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
@@ -44,21 +46,21 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     if i == 1 { gather::read_value(cx, args, i) } else { gather::read_presence(cx, args, i) }
 }
 
-fn decide_rename(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide_rename(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
     let moved = moved(at, args, parts)?;
     reply.ok();
     Ok(moved)
 }
 
-fn decide_renamenx(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide_renamenx(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
     let is_free = parts[1] == Part::Absent;
     let moved = moved(at, args, parts)?;
     reply.integer(i64::from(is_free));
     Ok(if is_free { moved } else { Next::Write(Vec::new()) })
 }
 
-fn moved(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>) -> Decided {
-    match parts.swap_remove(0) {
+fn moved(at: Decision, args: &Args<'_>, parts: &mut [Part]) -> Decided {
+    match take(&mut parts[0]) {
         Part::Value { value, expire_at_ms } => Ok(Next::Write(vec![
             Write { db: at.db, key: args.get(2).to_vec(), change: Change::Put { value, expire_at_ms } },
             Write { db: at.db, key: args.get(1).to_vec(), change: Change::Delete },

@@ -27,7 +27,7 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     }
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
     let strings: Vec<&[u8]> = parts.iter().map(string).collect::<Result<_, _>>()?;
     let (a, b) = (strings[0], strings[1]);
     let options = Options::parse(args)?;

@@ -25,7 +25,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     Ok(())
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: &mut Vec<Part>, reply: &mut Writer<'_>) -> Decided {
+fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
     check_pairs(args)?;
     if parts.contains(&Part::Present) {
         reply.integer(0);
