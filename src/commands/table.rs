@@ -314,6 +314,8 @@ impl Table {
     pub fn new() -> Table {
         let families = [string::ROWS, keys::ROWS, transactions::ROWS, connection::ROWS, server::ROWS];
         let mut rows: Vec<Command> = families.concat();
+        #[cfg(test)]
+        rows.push(crate::commands::testing::FOLLOW);
         assert!(rows.len() * 2 < BUCKETS, "the index stays half empty");
         let mut buckets = [u16::MAX; BUCKETS];
         for (i, row) in rows.iter().enumerate() {

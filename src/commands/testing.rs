@@ -3,18 +3,57 @@
 
 use std::sync::Arc;
 
-use crate::base::args::OwnedArgs;
+use crate::base::args::{Args, OwnedArgs};
 use crate::base::rng::Rng;
 use crate::base::slot::SLOTS;
 use crate::commands::cx::{Caller, Cx};
+use crate::commands::gather::{self, Change, Decided, Decision, Gather, Next, Part, Write, run_here};
 use crate::commands::merge::Parts;
 use crate::commands::session::{Process, Server, Session, Sessions};
-use crate::commands::table::{Spread, Table};
+use crate::commands::table::{Command, Flag, Group, ONE_KEY, Spread, Table, row};
 use crate::config::Config;
 use crate::metrics::Stats;
 use crate::resp::read;
 use crate::resp::write::Writer;
 use crate::store::keyspace::Keyspace;
+use crate::store::object::Value;
+
+/// FOLLOW key, in tests only: while a key holds the name of another one, go there; reply with what is at the end, and write it to
+/// the first key. A command that does not name all the keys it reads.
+pub const FOLLOW: Command = row(
+    Group::Generic,
+    "follow",
+    |cx, args| run_here(cx, args, 1..2, &FOLLOW_KEYS),
+    2,
+    ONE_KEY,
+    &[Flag::Write],
+    Spread::Gather(&FOLLOW_KEYS),
+    "1.0.0",
+    "O(N)",
+    "Follows names.",
+);
+
+static FOLLOW_KEYS: Gather =
+    Gather { reads_key_alone: true, read: gather::read_value, decide: follow, reads_undeclared: true };
+
+fn follow(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
+    let text = |part: &Part| match part {
+        Part::Value { value: Value::String(text), .. } => Some(text.clone()),
+        _ => None,
+    };
+    match (text(parts.last().expect("a part for the key")), parts.len()) {
+        (Some(next), _) => return Ok(Next::Read(vec![next])),
+        (None, 1) => {
+            reply.null();
+            return Ok(Next::Write(Vec::new()));
+        }
+        (None, _) => {}
+    }
+    let end = text(&parts[parts.len() - 2]).expect("it led on");
+    reply.bulk(&end);
+    let change = Change::Put { value: Value::String(end), expire_at_ms: None };
+    Ok(Next::Write(vec![Write { db: at.db, key: args.get(1).to_vec(), change }]))
+}
 
 /// The time at which every script begins, Unix milliseconds.
 pub const START_MS: i64 = 1_700_000_000_000;
@@ -153,7 +192,7 @@ fn words(line: &str) -> Vec<Vec<u8>> {
     let mut buffer = format!("{line}\n").into_bytes();
     let mut spans = Vec::new();
     crate::resp::parse::Parser::default().step(&mut buffer, usize::MAX, &mut spans).expect("a line of words");
-    crate::base::args::Args::new(&buffer, &spans).iter_from(0).map(<[u8]>::to_vec).collect()
+    Args::new(&buffer, &spans).iter_from(0).map(<[u8]>::to_vec).collect()
 }
 
 /// A reply as text, and how many bytes it took.

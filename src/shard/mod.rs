@@ -405,7 +405,11 @@ impl Shard {
         let watching = c.multi.take_watching();
         let client_id = self.client_id(client);
         for shard in watching {
-            self.send(shard, Message::Unwatch { client_id });
+            if shard == self.core.server.shard {
+                self.core.keys.forget_watch(client_id);
+            } else {
+                self.send(shard, Message::Unwatch { client_id });
+            }
         }
         self.clients[client.index as usize] = None;
         self.core.server.sessions.remove(client.index);
@@ -429,9 +433,7 @@ impl Shard {
             Message::Execute { id, position } => queue::execute(self, id, position, now_ms),
             Message::Release { id } => queue::release(self, id, now_ms),
             Message::Replies(calls) => flight::arrive(self, calls, now_ms),
-            Message::Unwatch { client_id } => {
-                self.core.keys.end_watch(client_id, now_ms);
-            }
+            Message::Unwatch { client_id } => self.core.keys.forget_watch(client_id),
         }
     }
 

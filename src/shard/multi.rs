@@ -163,7 +163,7 @@ impl Router<'_> {
         let client_id = self.session().id;
         for shard in self.multi.take_watching() {
             if shard == self.core.server.shard {
-                self.core.keys.end_watch(client_id, self.now_ms);
+                self.core.keys.forget_watch(client_id);
             } else {
                 self.outbox.push_back((shard, ShardMessage(Message::Unwatch { client_id })));
             }

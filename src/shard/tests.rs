@@ -1,5 +1,7 @@
 //! One or two shards driven by hand. Of two, shard 0 owns the keys `b` and `c`, shard 1 the keys `a` and `d`.
 
+mod transactions;
+
 use std::sync::Arc;
 
 use super::*;

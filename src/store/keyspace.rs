@@ -526,6 +526,16 @@ impl Keyspace {
         self.journal.watched.remove(client_id)
     }
 
+    /// As `end_watch`, for a client that does not ask.
+    pub fn forget_watch(&mut self, client_id: u64) {
+        self.journal.watched.remove(client_id);
+    }
+
+    /// Whether any key is watched.
+    pub fn is_watched(&self) -> bool {
+        !self.journal.watched.is_empty()
+    }
+
     /// The key counts as changed for those who watch it, whatever is there.
     pub fn disturb(&mut self, db: u16, key: &Key<'_>) {
         self.journal.watched.changed(db, key.bytes);
