@@ -52,7 +52,7 @@ pub const BATCH_SPANS_KEPT_MAX: usize = 16 * 1024;
 /// Entries of a flushed database freed between two looks at the sockets.
 pub const DISCARD_STEP: usize = 2000;
 /// Commands of one client that may be under way on other shards at once.
-pub const FLIGHT_CALLS_MAX: usize = 4096;
+pub const FLIGHT_CALLS_MAX: usize = 1024;
 
 /// Free message objects that a shard keeps, and the most bytes that one of them may hold.
 pub const SPARE_CALLS_MAX: usize = 64;

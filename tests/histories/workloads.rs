@@ -3,7 +3,7 @@
 //! replies are there.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use corevault::base::rng::Rng;
 
@@ -61,7 +61,7 @@ impl Plan {
             Workload::Registers => 1 + rng.below(2),
             _ => 2 + rng.below(4),
         };
-        let keys: Rc<[Vec<u8>]> = (0..count).map(|n| key(rng, n)).collect();
+        let keys: Arc<[Vec<u8>]> = (0..count).map(|n| key(rng, n)).collect();
         let every = |value: &str| -> Words {
             let pairs = keys.iter().flat_map(|key| [key.clone(), value.into()]);
             [b"MSET".to_vec()].into_iter().chain(pairs).collect()
@@ -78,13 +78,13 @@ impl Plan {
     }
 }
 
-/// A client and what it has in mind.
+/// A client and what it has in mind. Can be sent to a thread of its own.
 pub struct Client {
     workload: Workload,
     /// Half of the clients mostly write, half mostly read.
     writes: bool,
     rng: Rng,
-    keys: Rc<[Vec<u8>]>,
+    keys: Arc<[Vec<u8>]>,
     /// Begins the values it writes, so that readers can tell whose they are.
     name: char,
     written: u32,
@@ -97,7 +97,7 @@ pub struct Client {
 }
 
 impl Client {
-    fn new(workload: Workload, rng: &mut Rng, keys: &Rc<[Vec<u8>]>, n: usize) -> Client {
+    fn new(workload: Workload, rng: &mut Rng, keys: &Arc<[Vec<u8>]>, n: usize) -> Client {
         let vanishes = rng.below(100) < if workload == Workload::Mixture { 40 } else { 10 };
         let vanishes_after = vanishes.then(|| 1 + rng.below(500) as usize);
         let mut client = Client {

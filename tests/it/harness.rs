@@ -1,5 +1,6 @@
 //! Starts the server under test in a directory of its own and stops what it started, also when a test panics.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,7 +42,7 @@ impl Directory {
     pub fn new() -> Directory {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("corevault-it-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let path = env::temp_dir().join(name);
         fs::create_dir_all(&path).expect("a temporary directory");
         Directory(path)
     }
@@ -122,11 +123,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server with `arguments`, on a free port unless they name one; returns once it answers.
+    /// Starts a server with `arguments`, on a free port unless they name one; returns once it answers. `COREVAULT_IT_PROGRAM`
+    /// names another program than the one just built.
     pub fn start(arguments: &[&str]) -> Server {
         let directory = Directory::new();
         let log = File::create(directory.join("log")).expect("a log file");
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(env::var_os("COREVAULT_IT_PROGRAM").unwrap_or(PROGRAM.into()));
         if !arguments.contains(&"--port") {
             command.args(["--port", "0"]);
         }
