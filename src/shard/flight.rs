@@ -186,7 +186,7 @@ pub(super) fn packed<'a>(
 }
 
 /// Sends what was packed, and holds the client until all of it has come back.
-pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>) {
+pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
     flight.cover_local();
     let here = shard.core.server.shard;
     let targets = shard.packing.iter().flatten().count();
@@ -197,7 +197,7 @@ pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Fligh
         flight.id = queue::next_id(&shard.core.server);
         flight.unscheduled = targets;
         flight.is_concluded = flight.is_last_step();
-        // This shard's place is kept before any message leaves, so a single other owner is the last to keep one.
+        // This shard keeps its place below, so a single other owner is the last to keep one.
         let may_decide = targets == 2 && shard.packing[usize::from(here)].is_some();
         let other =
             (0..shard.packing.len() as u16).find(|&t| t != here && shard.packing[usize::from(t)].is_some());
@@ -214,7 +214,13 @@ pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Fligh
             calls.transaction = flight.id;
             calls.decides = flight.decider == Some(target);
             calls.concludes = flight.is_concluded;
-            shard.send(target, Message::Schedule(calls));
+            if target == here {
+                // At once: no number larger than the id has been given out yet, so the id is this shard's proposal. That is what an
+                // owner that decides alone relies on.
+                queue::schedule(shard, calls, now_ms);
+            } else {
+                shard.send(target, Message::Schedule(calls));
+            }
         } else {
             shard.send(target, Message::Run(calls));
         }

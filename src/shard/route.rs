@@ -189,7 +189,7 @@ fn process(shard: &mut Shard, client: ClientRef, buffer: &mut [u8], now_ms: i64)
     c.parser.rebase(used);
     shard.batch = batch;
     if let Some(flight) = flight {
-        flight::depart(shard, client, flight);
+        flight::depart(shard, client, flight, now_ms);
     }
     match stop {
         Stop::Output => shard.hold_for_output(client, now_ms),

@@ -9,6 +9,7 @@ mod overlap;
 mod talk;
 
 use std::env;
+use std::iter;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,10 +25,10 @@ use crate::wire::{Wire, bulk, command};
 use talk::{Rounds, Talk};
 
 /// Plans of each workload, unless `COREVAULT_IT_PLANS` says otherwise.
-const PLANS: u64 = 40;
+const PLANS: u64 = 100;
 
 /// No further plans are begun after so long, unless `COREVAULT_IT_PLANS` is set: a slow machine proves less.
-const BUDGET: Duration = Duration::from_secs(15);
+const BUDGET: Duration = Duration::from_secs(10);
 
 /// Commands that the search for an explanation may try.
 const STEPS_MAX: usize = 300_000;
@@ -96,44 +97,11 @@ fn play(
     tally: &mut Tally,
 ) -> Result<(), String> {
     let mut rng = Rng::new(seed);
-    let Plan { keys, setup, clients } = Plan::new(workload, &mut rng);
-    let clock = AtomicU64::new(0);
-    let rounds = Rounds::new(clients.len());
-    let mut history = History::new(clients.len() + 1);
+    let plan = Plan::new(workload, &mut rng);
+    let keys = plan.keys.clone();
     let mut control = server.wire();
     control.expect("FLUSHALL", "+OK\r\n");
-
-    // Client 0 prepares, and looks at the end.
-    let mut first = Talk::new(server, &clock, &mut rng);
-    first.say_all(setup)?;
-    let talks: Vec<Talk<'_>> = clients.iter().map(|_| Talk::new(server, &clock, &mut rng)).collect();
-    let ends: Vec<(Talk<'_>, Result<(), String>)> = thread::scope(|scope| {
-        let pairs = talks.into_iter().zip(clients);
-        let threads: Vec<_> = pairs
-            .map(|(mut talk, client)| {
-                let rounds = &rounds;
-                scope.spawn(move || {
-                    let end = talk.converse(client, rounds);
-                    (talk, end)
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().expect("clients do not panic")).collect()
-    });
-    let mut wrong = None;
-    for (n, (talk, end)) in ends.into_iter().enumerate() {
-        history.clients[n + 1] = talk.end();
-        wrong = wrong.or(end.err().map(|wrong| format!("client {}: {wrong}", n + 1)));
-    }
-    if wrong.is_none() {
-        // Who left without a word may have commands under way; they end before the connection is forgotten.
-        only_clients(&mut control, 2);
-        wrong = first.say_all(look_at(&keys)).err();
-    }
-    history.clients[0] = first.end();
-    if let Some(wrong) = wrong {
-        return Err(format!("{wrong}\n{history}"));
-    }
+    let history = perform(server, &mut control, plan, &mut rng)?;
     tally.plans += 1;
     tally.commands += history.clients.iter().map(Vec::len).sum::<usize>();
     tally.overlaps += overlap::count(&history, &keys);
@@ -143,9 +111,43 @@ fn play(
         Verdict::Unknown => tally.unknown += 1,
     }
     only_clients(&mut control, 1);
-    drop(control);
-    nothing_is_left(server, shards, &keys);
+    nothing_is_left(server, control, shards, &keys);
     Ok(())
+}
+
+/// Client 0 prepares, all others talk at once, and client 0 looks at the end.
+fn perform(server: &Server, control: &mut Wire, plan: Plan, rng: &mut Rng) -> Result<History, String> {
+    let Plan { keys, setup, clients } = plan;
+    let clock = AtomicU64::new(0);
+    // Either all begin every round together, or just the first.
+    let rounds = &Rounds::new(clients.len(), if rng.below(4) == 0 { 1 } else { u64::MAX });
+    let mut first = Talk::new(server, &clock, rng);
+    first.say_all(setup)?;
+    let talks: Vec<Talk<'_>> = clients.iter().map(|_| Talk::new(server, &clock, rng)).collect();
+    let ends: Vec<(Result<(), String>, Talk<'_>)> = thread::scope(|scope| {
+        let pairs = talks.into_iter().zip(clients);
+        let threads: Vec<_> = pairs
+            .map(|(mut talk, client)| scope.spawn(move || (talk.converse(client, rounds), talk)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("clients do not panic")).collect()
+    });
+
+    let mut history = History::new(1);
+    let mut wrong = None;
+    for (n, (end, talk)) in (1..).zip(ends) {
+        history.clients.push(talk.end());
+        wrong = wrong.or(end.err().map(|why| format!("client {n}: {why}")));
+    }
+    if wrong.is_none() {
+        // Who left without a word may have commands under way; they end before the connection is forgotten.
+        only_clients(control, 2);
+        wrong = first.say_all(look_at(&keys)).err();
+    }
+    history.clients[0] = first.end();
+    match wrong {
+        None => Ok(history),
+        Some(wrong) => Err(format!("{wrong}\n{history}")),
+    }
 }
 
 /// Reads everything there is.
@@ -166,12 +168,12 @@ fn only_clients(asking: &mut Wire, count: usize) {
 }
 
 /// From every shard: every key can be written and read, alone and with all the others, and removed.
-fn nothing_is_left(server: &Server, shards: usize, keys: &[Vec<u8>]) {
-    // New connections are dealt out evenly.
-    let mut wires: Vec<Wire> = (0..shards).map(|_| server.wire()).collect();
+fn nothing_is_left(server: &Server, control: Wire, shards: usize, keys: &[Vec<u8>]) {
+    // Connections are dealt out evenly.
+    let mut wires: Vec<Wire> = iter::once(control).chain((1..shards).map(|_| server.wire())).collect();
     for wire in &mut wires {
         let keys = || keys.iter().map(Vec::as_slice);
-        let with_all = |name: &'static [u8], rest: &[&[u8]]| command(&[&[name], rest].concat());
+        let with_all = |name: &[u8], rest: &[&[u8]]| command(&[&[name], rest].concat());
         let pairs: Vec<&[u8]> = keys().flat_map(|key| [key, b"probe"]).collect();
         let names: Vec<&[u8]> = keys().collect();
         let (mut sent, mut expected) = (Vec::new(), Vec::new());

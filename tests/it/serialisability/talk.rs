@@ -2,7 +2,6 @@
 //! Never judges an answer.
 
 use std::io::{Read as _, Write as _};
-use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::thread;
@@ -50,16 +49,12 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Says all that the client wants to say, each time with all others who still do, until it is done or leaves.
+    /// Says all that the client wants to say, until it is done or leaves.
     pub fn converse(&mut self, mut client: Client, rounds: &Rounds) -> Result<(), String> {
         let _leaves = LeavesRounds(rounds);
         let mut bytes_left = client.vanishes_after.unwrap_or(usize::MAX);
-        let is_in_step = self.rng.below(4) > 0;
-        let mut is_first = true;
         while let Some(batch) = client.next(&self.replies) {
-            if mem::take(&mut is_first) || is_in_step {
-                rounds.wait();
-            }
+            rounds.wait();
             self.say(batch, &mut bytes_left)?;
             if bytes_left == 0 {
                 return self.leave();
@@ -95,16 +90,16 @@ impl<'a> Talk<'a> {
         *bytes_left -= bytes.len();
         let cut = if self.rng.below(4) == 0 { self.rng.below(bytes.len() as u64 + 1) as usize } else { 0 };
         let mut commands = batch.into_iter().zip(ends).peekable();
-        for (piece, end) in [(&bytes[..cut], cut), (&bytes[cut..], bytes.len())] {
+        for (from, to) in [(0, cut), (cut, bytes.len())] {
             // No server can run a command before its last byte, so that is when it begins.
             let now = self.now();
-            while let Some((words, _)) = commands.next_if(|(_, command_end)| *command_end <= end) {
+            while let Some((words, _)) = commands.next_if(|(_, end)| *end <= to) {
                 self.record.invoke(0, words, now);
                 self.unanswered += 1;
             }
             let mut socket = self.wire.as_ref().expect("it has not left").socket();
             socket
-                .write_all(piece)
+                .write_all(&bytes[from..to])
                 .map_err(|error| format!("the server does not take what is sent: {error}"))?;
             thread::yield_now();
         }
@@ -137,7 +132,7 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// Leaves in the middle: with a word or without, or as if the cable had been cut.
+    /// Leaves in the middle: with a word and after the last reply, without a word, or by a reset.
     fn leave(&mut self) -> Result<(), String> {
         let manner = self.rng.below(3);
         if manner == 0 {
@@ -155,6 +150,8 @@ impl<'a> Talk<'a> {
 
 /// Where clients wait for each other, so that they speak at the same time, until they leave.
 pub struct Rounds {
+    /// How many times they do.
+    rounds_max: u64,
     state: Mutex<State>,
     begins: Condvar,
 }
@@ -166,12 +163,16 @@ struct State {
 }
 
 impl Rounds {
-    pub fn new(clients: usize) -> Rounds {
-        Rounds { state: Mutex::new(State { clients, waiting: 0, round: 0 }), begins: Condvar::new() }
+    pub fn new(clients: usize, rounds_max: u64) -> Rounds {
+        let state = Mutex::new(State { clients, waiting: 0, round: 0 });
+        Rounds { rounds_max, state, begins: Condvar::new() }
     }
 
     fn wait(&self) {
         let mut state = self.state.lock().expect("nobody panics here");
+        if state.round == self.rounds_max {
+            return;
+        }
         state.waiting += 1;
         let round = state.round;
         self.begin_if_all_wait(&mut state);
