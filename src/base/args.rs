@@ -76,6 +76,17 @@ impl<'a> Args<'a> {
         self.get(i).eq_ignore_ascii_case(keyword.as_bytes())
     }
 
+    /// Appends the words to another buffer in one piece, with whatever stands between them, and their positions there.
+    #[inline]
+    pub fn copy_to(&self, buffer: &mut Vec<u8>, spans: &mut Vec<Span>) {
+        let (Some(first), Some(last)) = (self.spans.first(), self.spans.last()) else { return };
+        let (from, to) = (first.start, buffer.len() as u32);
+        buffer.extend_from_slice(&self.buffer[from as usize..last.end as usize]);
+        // Words stand in the order in which they were read.
+        let moved = |span: &Span| Span { start: span.start - from + to, end: span.end - from + to };
+        spans.extend(self.spans.iter().map(moved));
+    }
+
     /// The words from `from` to the end.
     pub fn iter_from(&self, from: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let buffer = self.buffer;

@@ -144,7 +144,15 @@ impl Calls {
         (self.home, self.target, self.client, self.client_id) = (home, target, client, client_id);
     }
 
-    /// Appends one command.
+    /// Appends one command with all its words.
+    #[inline]
+    pub(super) fn push_whole(&mut self, call: Call, args: &Args<'_>) {
+        let first = self.spans.len() as u32;
+        args.copy_to(&mut self.buffer, &mut self.spans);
+        self.calls.push(Call { first, words: args.len() as u32, ..call });
+    }
+
+    /// Appends one command with these words.
     pub(super) fn push<'a>(&mut self, call: Call, words: impl Iterator<Item = &'a [u8]>) {
         let first = self.spans.len();
         for word in words {

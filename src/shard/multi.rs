@@ -108,7 +108,7 @@ impl Router<'_> {
         }
         if !queued.is_refused {
             queued.has_write |= is_write;
-            queued.calls.push(call, args.iter_from(0));
+            queued.calls.push_whole(call, args);
             let count = queued.calls.calls.len();
             self.session().queued = Some(count);
         }

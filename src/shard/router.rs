@@ -151,7 +151,7 @@ impl<'a> Router<'a> {
         if owner == self.core.server.shard && self.flight.is_none() && self.is_free(call, args) {
             return self.here(call, args, is_wanted);
         }
-        self.pack(owner, *call, args.iter_from(0));
+        self.pack_whole(owner, *call, args);
         let row = self.core.table.row(call.row);
         if matches!(row.spread, Spread::Key) {
             // The common case, without a second look at the key.
@@ -268,7 +268,7 @@ impl<'a> Router<'a> {
         });
         let targets: Vec<u16> = (0..shards).filter(|&shard| local.is_none() || shard != here).collect();
         for &target in &targets {
-            self.pack(target, call, args.iter_from(0));
+            self.pack_whole(target, call, args);
         }
         if shards > 1 {
             self.claim(&call, args);
@@ -319,7 +319,7 @@ impl<'a> Router<'a> {
                 self.pack(owner, call, [args.get(0), args.get(word)].into_iter());
             } else {
                 let call = Call { stage: Stage::Read(word as u32), slot: u16::MAX, ..call };
-                self.pack(owner, call, args.iter_from(0));
+                self.pack_whole(owner, call, args);
             }
             asked.push(owner);
         }
@@ -331,7 +331,13 @@ impl<'a> Router<'a> {
         flight.gathering = Some(Box::new(gathering));
     }
 
-    pub fn pack<'w>(&mut self, target: u16, call: Call, words: impl Iterator<Item = &'w [u8]>) {
+    #[inline]
+    fn pack_whole(&mut self, target: u16, call: Call, args: &Args<'_>) {
+        packed(self.packing, self.spare_calls, target).push_whole(call, args);
+        self.flight().calls += 1;
+    }
+
+    fn pack<'w>(&mut self, target: u16, call: Call, words: impl Iterator<Item = &'w [u8]>) {
         packed(self.packing, self.spare_calls, target).push(call, words);
         self.flight().calls += 1;
     }
