@@ -57,7 +57,7 @@ pub(super) fn deliver(shard: &mut Shard, client: ClientRef, mut flight: Box<Flig
             recycle(shard, calls);
         }
     }
-    if shard.spare_flights.len() < SPARE_CALLS_MAX && flight.local.capacity() <= SPARE_CALLS_BYTES_MAX {
+    if shard.spare_flights.len() < SPARE_CALLS_MAX && flight.capacity_bytes() <= SPARE_CALLS_BYTES_MAX {
         flight.clear();
         shard.spare_flights.push(flight);
     }
@@ -186,9 +186,7 @@ pub(super) fn write_merged(
 
 pub(super) fn recycle(shard: &mut Shard, mut calls: Box<Calls>) {
     // An object that once carried something large is not worth keeping.
-    if shard.spare_calls.len() < SPARE_CALLS_MAX
-        && calls.buffer.capacity() + calls.replies.capacity() <= SPARE_CALLS_BYTES_MAX
-    {
+    if shard.spare_calls.len() < SPARE_CALLS_MAX && calls.capacity_bytes() <= SPARE_CALLS_BYTES_MAX {
         calls.clear();
         shard.spare_calls.push(calls);
     }

@@ -144,6 +144,9 @@ pub(super) fn prefetch<'c>(
 /// Runs the calls of one message and leaves their replies in it.
 pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
     let limit = core.server.config.reply_bytes_max;
+    let now_ms = if calls.now_ms == 0 { now_ms } else { calls.now_ms };
+    // Some commands for every shard want to know which one is the client's.
+    let session = calls.client.filter(|_| calls.home == core.server.shard).map(|client| client.index);
     let Calls {
         client_id,
         buffer,
@@ -169,7 +172,7 @@ pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
             *done += 1;
             match call.stage {
                 Stage::Run => {
-                    let caller = Caller { id: *client_id, session: None, no_touch: call.no_touch };
+                    let caller = Caller { id: *client_id, session, no_touch: call.no_touch };
                     let fits = run(core, call, &args, replies, caller, now_ms);
                     ends.push(replies.len() as u32);
                     *is_over_limit |= !fits || replies.len() > limit;

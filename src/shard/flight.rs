@@ -9,7 +9,8 @@
 //!
 //! 1. *Schedule*: every owner gets the calls of the first step and keeps a place.
 //! 2. *Execute*: every owner runs the calls when the transaction's turn has come. If there are two owners and one is this shard,
-//!    whose place costs no message, the other one decides on the position and may run at once: then there is no such hop.
+//!    whose place costs no message, the other one decides on the position and may run at once: then there is no such hop. If some
+//!    owner had to let it wait, claims are kept until all have run, and end with a *Release* that nobody waits for.
 //! 3. A command that decides from what it has read (`commands::gather`), and `EXEC` with watched keys, take one more step, which is
 //!    one more hop, for each decision. The last step gives up the claims.
 //!
@@ -20,7 +21,7 @@ use crate::commands::gather::{Decision, Gather, Next, Part, Write};
 use crate::commands::merge::Merge;
 use crate::metrics::Stats;
 use crate::resp::write::{Protocol, Writer};
-use crate::shard::mesh::{Call, Calls, Message, Stage};
+use crate::shard::mesh::{Call, Calls, Message, Proposal, Stage};
 use crate::shard::multi::Queued;
 use crate::shard::router::Router;
 use crate::shard::{ClientRef, Fault, Shard, deliver, queue};
@@ -73,6 +74,12 @@ pub(super) struct Rest {
     pub done: usize,
 }
 
+impl Rest {
+    pub fn is_done(&self) -> bool {
+        self.done == self.queued.calls.calls.len()
+    }
+}
+
 /// The reply of an `EXEC` whose watched keys have changed.
 #[derive(Clone, Copy)]
 pub(super) struct Aborted {
@@ -100,6 +107,8 @@ pub(super) struct Flight {
     pub calls: usize,
     /// No other command may join.
     pub is_last: bool,
+    /// What follows must find this step done.
+    pub ends_step: bool,
     /// Its calls are run all or nothing even if they are no transaction: `EXEC` on one shard.
     pub is_whole: bool,
     /// A reply made here has passed the hard limit.
@@ -115,9 +124,13 @@ pub(super) struct Flight {
     /// The owners that keep a place, and those that have not said so yet.
     participants: Vec<u16>,
     unscheduled: usize,
+    /// When it runs, everywhere: the latest time that an owner gave it, Unix milliseconds.
+    now_ms: i64,
+    /// It had to wait for nobody on any owner.
+    is_free: bool,
     /// The owner that decides on the position.
     decider: Option<u16>,
-    /// The last step has been sent.
+    /// Its claims end with the step that was sent last.
     is_concluded: bool,
     /// Messages that have not come back.
     pub waiting: usize,
@@ -149,6 +162,11 @@ impl Flight {
         }
     }
 
+    /// Memory it would keep.
+    pub fn capacity_bytes(&self) -> usize {
+        self.local.capacity() + self.pieces.capacity() * size_of::<Piece>()
+    }
+
     /// Makes it as new, but for its memory.
     pub fn clear(&mut self) {
         let Flight { mut pieces, mut local, mut participants, mut arrived, .. } = std::mem::take(self);
@@ -162,6 +180,14 @@ impl Flight {
     /// Whether no decision follows from what is under way.
     fn is_last_step(&self) -> bool {
         self.gathering.is_none() && self.rest.is_none()
+    }
+
+    /// Gives up replies that are too long for anybody to get.
+    pub fn drop_replies(&mut self) {
+        self.is_over_limit = true;
+        self.pieces = Vec::new();
+        self.local = Vec::new();
+        self.covered = 0;
     }
 
     /// Replaces all replies by that of an `EXEC` that did nothing.
@@ -189,104 +215,111 @@ pub(super) fn packed<'a>(
 pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
     flight.cover_local();
     let here = shard.core.server.shard;
-    let targets = shard.packing.iter().flatten().count();
-    assert!(targets > 0, "a flight begins with a packed call");
+    let mut targets = std::mem::take(&mut flight.participants);
+    targets.extend(packed_targets(shard, here));
     let claims = shard.packing.iter().flatten().filter(|calls| !calls.claim.is_empty()).count();
     let is_transaction = (claims > 1 || !flight.is_last_step()) && !shard.core.has_fault(Fault::SkipSchedule);
     if is_transaction {
         flight.id = queue::next_id(&shard.core.server);
-        flight.unscheduled = targets;
-        flight.is_concluded = flight.is_last_step();
-        // This shard keeps its place below, so a single other owner is the last to keep one.
-        let may_decide = targets == 2 && shard.packing[usize::from(here)].is_some();
-        let other =
-            (0..shard.packing.len() as u16).find(|&t| t != here && shard.packing[usize::from(t)].is_some());
-        flight.decider = other.filter(|_| may_decide);
+        flight.unscheduled = targets.len();
+        flight.is_free = true;
+        flight.now_ms = now_ms;
+        flight.decider = if targets.len() == 2 && targets[0] == here { Some(targets[1]) } else { None };
     }
-    flight.waiting = targets;
+    flight.waiting = targets.len();
     let client_id = shard.client_id(client);
-    for target in 0..shard.packing.len() as u16 {
-        let Some(mut calls) = shard.packing[usize::from(target)].take() else { continue };
+    for &target in &targets {
+        let mut calls = shard.packing[usize::from(target)].take().expect("it was found");
         calls.address(here, target, Some(client), client_id);
         calls.is_whole = flight.is_whole || is_transaction;
-        if is_transaction {
-            flight.participants.push(target);
-            calls.transaction = flight.id;
-            calls.decides = flight.decider == Some(target);
-            calls.concludes = flight.is_concluded;
-            if target == here {
-                // At once: no number larger than the id has been given out yet, so the id is this shard's proposal. That is what an
-                // owner that decides alone relies on.
-                queue::schedule(shard, calls, now_ms);
-            } else {
-                shard.send(target, Message::Schedule(calls));
-            }
-        } else {
+        if !is_transaction {
             shard.send(target, Message::Run(calls));
+            continue;
+        }
+        (calls.transaction, calls.now_ms) = (flight.id, now_ms);
+        if target == here {
+            // First, and at once: who decides on the position relies on this shard's proposal, which is the id, since that is the
+            // newest number there is.
+            flight.is_free = queue::schedule(shard, calls, now_ms);
+        } else {
+            calls.decides = flight.decider == Some(target);
+            calls.concludes = calls.decides && flight.is_free && flight.is_last_step();
+            shard.send(target, Message::Schedule(calls));
         }
     }
+    flight.participants = targets;
+    if !is_transaction {
+        flight.participants.clear();
+    }
     let c = shard.flying_client(client).expect("its read has just been run");
+    if flight.waiting == 0 {
+        // Nothing was packed: an EXEC over several shards whose commands were all refused here.
+        return deliver::deliver(shard, client, flight, now_ms);
+    }
     c.flight = Some(flight);
     c.held.flight = true;
 }
 
+/// The shards for which calls are packed, this one first.
+fn packed_targets(shard: &Shard, here: u16) -> impl Iterator<Item = u16> {
+    let others = (0..shard.packing.len() as u16).filter(move |target| *target != here);
+    std::iter::once(here).chain(others).filter(|target| shard.packing[usize::from(*target)].is_some())
+}
+
 /// An owner has kept a place for a transaction.
-pub(super) fn scheduled(shard: &mut Shard, client: ClientRef, id: u64, position: u64) {
-    let Some(flight) = shard.flying_client(client).and_then(|c| c.flight.as_mut()) else { return };
+pub(super) fn scheduled(shard: &mut Shard, client: ClientRef, id: u64, proposal: Proposal) {
+    let Some(mut flight) = shard.flying_client(client).and_then(|c| c.flight.take()) else { return };
     if flight.id == id {
-        note_place(shard, client, position);
+        note_place(shard, &mut flight, proposal);
     }
+    shard.flying_client(client).expect("it was found").flight = Some(flight);
 }
 
 /// One more owner has its place; the last one's makes the position final.
-fn note_place(shard: &mut Shard, client: ClientRef, position: u64) {
-    let flight = shard.flying_client(client).and_then(|c| c.flight.as_mut()).expect("the caller found it");
-    flight.position = flight.position.max(position);
+fn note_place(shard: &mut Shard, flight: &mut Flight, proposal: Proposal) {
+    flight.position = flight.position.max(proposal.position);
+    flight.now_ms = flight.now_ms.max(proposal.now_ms);
+    flight.is_free &= proposal.is_free;
     flight.unscheduled -= 1;
     if flight.unscheduled > 0 {
         return;
     }
-    let (id, position, decider) = (flight.id, flight.position, flight.decider);
-    let participants = std::mem::take(&mut flight.participants);
+    flight.is_concluded = flight.is_free && flight.is_last_step();
+    let Flight { id, position, now_ms, is_concluded: concludes, .. } = *flight;
     // Who decided knows.
-    for &participant in participants.iter().filter(|participant| decider != Some(**participant)) {
-        shard.send(participant, Message::Execute { id, position });
+    for &owner in flight.participants.iter().filter(|owner| flight.decider != Some(**owner)) {
+        shard.send(owner, Message::Execute { id, position, now_ms, concludes });
     }
-    let flight = shard.flying_client(client).and_then(|c| c.flight.as_mut()).expect("it stays");
-    flight.participants = participants;
 }
 
 /// Replies have come back.
-pub(super) fn arrive(shard: &mut Shard, calls: Box<Calls>, now_ms: i64) {
+pub(super) fn arrive(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     let client = calls.client.expect("calls travel in a client's name");
-    if shard.flying_client(client).is_none_or(|c| c.flight.is_none()) {
+    let Some(mut flight) = shard.flying_client(client).and_then(|c| c.flight.take()) else {
         // The client has gone meanwhile.
         return deliver::recycle(shard, calls);
-    }
+    };
     if calls.decides {
-        note_place(shard, client, calls.position);
+        let Calls { position, now_ms, .. } = *calls;
+        note_place(shard, &mut flight, Proposal { position, now_ms, is_free: true });
     }
-    let c = shard.flying_client(client).expect("it is there");
-    let flight = c.flight.as_mut().expect("it is there");
     flight.waiting -= 1;
-    let is_over = flight.waiting == 0;
-    let mut calls = calls;
     match flight.arrived.iter_mut().find(|earlier| earlier.target == calls.target) {
         Some(earlier) => {
-            earlier.append_answers(&mut calls);
+            earlier.append_answers(&mut calls, shard.core.server.config.reply_bytes_max);
             deliver::recycle(shard, calls);
         }
         None => flight.arrived.push(calls),
     }
-    if is_over {
-        let c = shard.flying_client(client).expect("it is there");
-        let flight = c.flight.take().expect("it is there");
-        advance(shard, client, flight, now_ms);
+    if flight.waiting == 0 {
+        return advance(shard, client, flight, now_ms);
     }
+    shard.flying_client(client).expect("it was found").flight = Some(flight);
 }
 
 /// A step has come back from everywhere: takes the next one, or tells the client.
 fn advance(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms: i64) {
+    flight.ends_step = false;
     if flight.arrived.iter().any(|calls| calls.is_dirty) {
         flight.abort();
         if let Some(session) = shard.core.server.sessions.get_mut(client.index) {
@@ -294,21 +327,22 @@ fn advance(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms
         }
     }
     if let Some(gathering) = flight.gathering.take() {
-        decide(shard, &mut flight, gathering, now_ms);
+        decide(shard, &mut flight, gathering);
     }
     if flight.gathering.is_none()
         && let Some(rest) = flight.rest.take()
     {
-        flight = continue_exec(shard, client, flight, rest, now_ms);
+        flight = continue_exec(shard, client, flight, rest);
     }
     flight.cover_local();
+    if flight.local.len() > shard.core.server.config.reply_bytes_max {
+        flight.drop_replies();
+    }
     send_step(shard, client, &mut flight);
     if flight.waiting == 0 {
         return deliver::deliver(shard, client, flight, now_ms);
     }
-    if let Some(c) = shard.flying_client(client) {
-        c.flight = Some(flight);
-    }
+    shard.flying_client(client).expect("its flight was under way").flight = Some(flight);
 }
 
 /// Sends what was packed for the next step; the last step also releases those for whom nothing was packed.
@@ -321,6 +355,7 @@ fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
             let client_id = shard.client_id(client);
             calls.address(here, target, Some(client), client_id);
             calls.is_whole = true;
+            calls.now_ms = flight.now_ms;
             calls.transaction = if is_participant { flight.id } else { 0 };
             calls.concludes = concludes && is_participant;
             flight.waiting += 1;
@@ -333,7 +368,7 @@ fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
 }
 
 /// Puts the parts of a gathering command in order, makes the decision, and packs what follows from it.
-fn decide(shard: &mut Shard, flight: &mut Flight, mut gathering: Box<Gathering>, now_ms: i64) {
+fn decide(shard: &mut Shard, flight: &mut Flight, mut gathering: Box<Gathering>) {
     // In the order of the keys: every call of stage `Read` in this step was this command's.
     let mut found: Vec<_> =
         flight.arrived.iter_mut().map(|calls| (calls.target, calls.parts.drain(..))).collect();
@@ -347,7 +382,7 @@ fn decide(shard: &mut Shard, flight: &mut Flight, mut gathering: Box<Gathering>,
     let mut reply = Vec::new();
     let next = ask(
         &mut gathering,
-        Decision { db: call.db, now_ms, bulk_bytes_max },
+        Decision { db: call.db, now_ms: flight.now_ms, bulk_bytes_max },
         &mut reply,
         &mut shard.core.server.stats,
     );
@@ -395,13 +430,8 @@ fn pack_write(shard: &mut Shard, call: Call, write: Write) {
 }
 
 /// Goes on with the queued commands of an `EXEC`.
-fn continue_exec(
-    shard: &mut Shard,
-    client: ClientRef,
-    flight: Box<Flight>,
-    rest: Rest,
-    now_ms: i64,
-) -> Box<Flight> {
+fn continue_exec(shard: &mut Shard, client: ClientRef, flight: Box<Flight>, rest: Rest) -> Box<Flight> {
+    let now_ms = flight.now_ms;
     let mut flight = Some(flight);
     let mut router = Router::new(shard, client, &mut flight, now_ms);
     router.continue_exec(rest);

@@ -6,7 +6,9 @@
 //! key in common and one of them writes, or if one of them touches everything. Keys are known by their hash alone: two keys of
 //! one hash, or of one name in two databases, wait for each other without need, which is rare and harmless.
 
-use hashbrown::HashTable;
+use std::cell::Cell;
+
+use hashbrown::{HashTable, hash_table};
 
 /// One key that a command will touch: the key's hash, whose highest bit gives way to whether the key may be changed.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +34,7 @@ impl Intent {
 /// What a transaction, or a message of commands, will touch on one shard.
 #[derive(Debug, Default)]
 pub struct Claim {
-    /// Single keys; one may be there more than once.
+    /// Single keys; before it is entered, one may be there more than once.
     pub keys: Vec<Intent>,
     /// All keys of the shard; `true` if they may be changed.
     pub everything: Option<bool>,
@@ -94,10 +96,44 @@ impl Intents {
         self.meets(claim, |other| other != id && position_of(other) < position)
     }
 
-    /// Enters a transaction.
-    pub fn insert(&mut self, claim: &Claim, id: u64) {
-        for &intent in &claim.keys {
-            self.keys.insert_unique(intent.key(), Entry { intent, id }, |entry| entry.intent.key());
+    /// The largest position of those that commands with this claim would meet.
+    pub fn last_met(&self, claim: &Claim, position_of: impl Fn(u64) -> u64) -> Option<u64> {
+        if !self.conflicts(claim) {
+            return None;
+        }
+        let last = Cell::new(0);
+        self.meets(claim, |id| {
+            last.set(last.get().max(position_of(id)));
+            // On to the next one.
+            false
+        });
+        Some(last.get())
+    }
+
+    /// Enters a transaction. A key that is claimed twice is one entry from now on, and one in the claim.
+    pub fn insert(&mut self, claim: &mut Claim, id: u64) {
+        let keys = &mut self.keys;
+        let mut is_any_upgraded = false;
+        claim.keys.retain(|&intent| {
+            let is_it = |entry: &Entry| entry.intent.key() == intent.key() && entry.id == id;
+            match keys.entry(intent.key(), is_it, |entry| entry.intent.key()) {
+                hash_table::Entry::Vacant(vacant) => {
+                    vacant.insert(Entry { intent, id });
+                    true
+                }
+                hash_table::Entry::Occupied(mut occupied) => {
+                    let first = &mut occupied.get_mut().intent;
+                    is_any_upgraded |= intent.is_write() && !first.is_write();
+                    first.0 |= intent.0;
+                    false
+                }
+            }
+        });
+        if is_any_upgraded {
+            for intent in &mut claim.keys {
+                let is_it = |entry: &Entry| entry.intent.key() == intent.key() && entry.id == id;
+                *intent = keys.find(intent.key(), is_it).expect("it was entered").intent;
+            }
         }
         self.everything
             .extend(claim.everything.map(|is_write| Entry { intent: Intent::new(0, is_write), id }));
@@ -130,12 +166,9 @@ impl Intents {
             let writer = writers.map(|entry| (position_of(entry.id), entry.id)).min();
             let readers = queue().filter(|entry| !entry.intent.is_write()).map(|entry| entry.id);
             let before = ids.len();
-            ids.extend(readers.filter(|&id| writer.is_none_or(|(first, _)| position_of(id) <= first)));
-            // The writer is next if the only readers before it are its own.
-            if let Some((_, id)) = writer
-                && ids[before..].iter().all(|reader| *reader == id)
-            {
-                ids.push(id);
+            ids.extend(readers.filter(|&id| writer.is_none_or(|(first, _)| position_of(id) < first)));
+            if ids.len() == before {
+                ids.extend(writer.map(|(_, id)| id));
             }
         }
     }
@@ -193,7 +226,7 @@ mod tests {
     fn writers_exclude_and_readers_share() {
         let mut intents = Intents::default();
         assert!(intents.is_empty());
-        intents.insert(&claim("ra wb"), 10);
+        intents.insert(&mut claim("ra wb"), 10);
         assert!(!intents.conflicts(&claim("ra rc wd")));
         for met in ["wa", "rb", "wb", "rc rb", "r*", "w*"] {
             assert!(intents.conflicts(&claim(met)), "{met}");
@@ -208,14 +241,14 @@ mod tests {
     #[test]
     fn everything_meets_every_key() {
         let mut intents = Intents::default();
-        intents.insert(&claim("r*"), 1);
+        intents.insert(&mut claim("r*"), 1);
         assert!(!intents.conflicts(&claim("ra")));
         assert!(intents.conflicts(&claim("wa")));
         assert!(!intents.conflicts(&claim("r*")));
-        intents.insert(&claim("w*"), 2);
+        intents.insert(&mut claim("w*"), 2);
         assert!(intents.conflicts(&claim("ra")));
         assert!(must_wait(&intents, "w*", 2), "for the readers of everything");
-        intents.insert(&claim("rk"), 3);
+        intents.insert(&mut claim("rk"), 3);
         assert!(must_wait(&intents, "rk", 3));
         intents.remove(&claim("r*"), 1);
         assert_eq!(successors(&intents, "r*"), [2, 3]);
@@ -229,19 +262,37 @@ mod tests {
     #[test]
     fn a_key_claimed_twice_is_one_claim() {
         let mut intents = Intents::default();
-        intents.insert(&claim("ra wa ra"), 5);
+        let mut claimed = claim("ra wa ra");
+        intents.insert(&mut claimed, 5);
+        assert_eq!((claimed.keys.len(), intents.keys.len()), (1, 1));
+        assert!(intents.conflicts(&claim("ra")), "it writes");
+        let mut reader = claim("ra");
+        intents.insert(&mut reader, 3);
+        assert!(intents.must_wait(&claimed, 5, 5, |id| id), "and knows it");
+        intents.remove(&reader, 3);
         assert!(!must_wait(&intents, "ra wa ra", 5));
         assert!(must_wait(&intents, "ra", 9));
         assert_eq!(successors(&intents, "wa"), [5]);
-        intents.remove(&claim("ra wa ra"), 5);
+        intents.remove(&claimed, 5);
         assert!(intents.is_empty());
+    }
+
+    #[test]
+    fn the_last_one_met_counts() {
+        let mut intents = Intents::default();
+        for (id, claimed) in [(3, "ra"), (8, "wb"), (5, "wa"), (9, "rc")] {
+            intents.insert(&mut claim(claimed), id);
+        }
+        let last = |claimed| intents.last_met(&claim(claimed), |id| id);
+        assert_eq!((last("ra"), last("wa"), last("ra rb"), last("rc")), (Some(5), Some(5), Some(8), None));
+        assert_eq!((last("r*"), last("w*")), (Some(8), Some(9)));
     }
 
     #[test]
     fn successors_are_the_readers_before_the_first_writer_or_that_writer() {
         let mut intents = Intents::default();
         for (id, claimed) in [(3, "ra"), (4, "ra"), (5, "wa"), (6, "ra")] {
-            intents.insert(&claim(claimed), id);
+            intents.insert(&mut claim(claimed), id);
         }
         assert_eq!(successors(&intents, "wa"), [3, 4]);
         intents.remove(&claim("ra"), 3);

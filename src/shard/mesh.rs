@@ -8,7 +8,7 @@ use crate::base::args::{Args, Span};
 use crate::commands::gather::{Part, Write};
 use crate::resp::write::Protocol;
 use crate::shard::ClientRef;
-use crate::shard::intents::Claim;
+use crate::shard::intents::{Claim, Intent};
 
 /// A message from one shard to another.
 #[derive(Debug)]
@@ -22,16 +22,28 @@ pub(super) enum Message {
     Run(Box<Calls>),
     /// Home to owner: keep a place for this transaction, whose first step comes along.
     Schedule(Box<Calls>),
-    /// Owner to home: it has a place, at this position.
-    Scheduled { client: ClientRef, id: u64, position: u64 },
-    /// Home to owner: every owner has kept a place; this is the position, and the first step may run when its turn has come.
-    Execute { id: u64, position: u64 },
+    /// Owner to home: it has a place.
+    Scheduled { client: ClientRef, id: u64, proposal: Proposal },
+    /// Home to owner: every owner has kept a place. The first step may run, at this time, when the turn of this position has come;
+    /// it is the only one, and ends the claim, if it `concludes`.
+    Execute { id: u64, position: u64, now_ms: i64, concludes: bool },
     /// Home to owner: the transaction has nothing more to do.
     Release { id: u64 },
     /// Owner to home: the calls of a `Run` or `Execute` with their replies.
     Replies(Box<Calls>),
     /// Home to owner: this client watches no key any more.
     Unwatch { client_id: u64 },
+}
+
+/// What an owner says of a place that it keeps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proposal {
+    /// The position, if it were for this owner.
+    pub position: u64,
+    /// The owner's time, Unix milliseconds.
+    pub now_ms: i64,
+    /// Nobody whom the transaction conflicts with has a place here.
+    pub is_free: bool,
 }
 
 /// One command of a batch: positions in the batch's buffer and spans.
@@ -86,10 +98,12 @@ pub struct Calls {
     pub(super) transaction: u64,
     /// The owner's answer to a `Schedule` that it decides: the transaction's final position.
     pub(super) position: u64,
-    /// In a `Schedule`: every other owner has kept its place already, so this one decides on the position, and may run at once.
+    /// In a `Schedule`: the only other owner has kept its place already, so this one decides on the position, and may run at once.
     pub(super) decides: bool,
-    /// This is the transaction's last step here: its claim ends with it.
+    /// The transaction's claim ends with these calls.
     pub(super) concludes: bool,
+    /// When they run, Unix milliseconds; 0 for no transaction, whose calls run when they run.
+    pub(super) now_ms: i64,
     /// Run all or nothing, however long the replies.
     pub(super) is_whole: bool,
     /// What the calls, or with a `Schedule` all steps of the transaction, touch.
@@ -124,6 +138,7 @@ impl Calls {
         self.position = 0;
         self.decides = false;
         self.concludes = false;
+        self.now_ms = 0;
         self.is_whole = false;
         self.claim.clear();
         self.buffer.clear();
@@ -137,6 +152,18 @@ impl Calls {
         self.used = 0;
         self.is_over_limit = false;
         self.is_dirty = false;
+    }
+
+    /// Memory it would keep.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.buffer.capacity()
+            + self.replies.capacity()
+            + self.spans.capacity() * size_of::<Span>()
+            + self.calls.capacity() * size_of::<Call>()
+            + self.claim.keys.capacity() * size_of::<Intent>()
+            + self.ends.capacity() * size_of::<u32>()
+            + self.parts.capacity() * size_of::<Part>()
+            + self.writes.capacity() * size_of::<Write>()
     }
 
     /// Says whose calls these are, who runs them and where the replies go.
@@ -173,8 +200,15 @@ impl Calls {
         self.done == self.calls.len() || self.is_dirty
     }
 
-    /// Takes over what a later step of the same transaction answered.
-    pub(super) fn append_answers(&mut self, later: &mut Calls) {
+    /// Takes over what a later step of the same transaction answered. Past `limit` bytes nobody will read it.
+    pub(super) fn append_answers(&mut self, later: &mut Calls, limit: usize) {
+        if self.replies.len() + later.replies.len() > limit {
+            self.is_over_limit = true;
+            self.replies = Vec::new();
+            self.ends.iter_mut().for_each(|end| *end = 0);
+            later.replies.clear();
+            later.ends.iter_mut().for_each(|end| *end = 0);
+        }
         let before = self.replies.len() as u32;
         self.replies.append(&mut later.replies);
         self.ends.extend(later.ends.drain(..).map(|end| before + end));

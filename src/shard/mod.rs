@@ -428,9 +428,13 @@ impl Shard {
     fn handle(&mut self, message: Message, now_ms: i64) {
         match message {
             Message::Run(calls) => queue::run(self, calls, now_ms),
-            Message::Schedule(calls) => queue::schedule(self, calls, now_ms),
-            Message::Scheduled { client, id, position } => flight::scheduled(self, client, id, position),
-            Message::Execute { id, position } => queue::execute(self, id, position, now_ms),
+            Message::Schedule(calls) => {
+                queue::schedule(self, calls, now_ms);
+            }
+            Message::Scheduled { client, id, proposal } => flight::scheduled(self, client, id, proposal),
+            Message::Execute { id, position, now_ms: at_ms, concludes } => {
+                queue::execute(self, id, position, at_ms, concludes, now_ms);
+            }
             Message::Release { id } => queue::release(self, id, now_ms),
             Message::Replies(calls) => flight::arrive(self, calls, now_ms),
             Message::Unwatch { client_id } => self.core.keys.forget_watch(client_id),

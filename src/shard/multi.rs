@@ -183,7 +183,9 @@ impl Router<'_> {
             return self.reply_error(call, ABORTED, is_wanted);
         }
         let here = self.core.server.shard;
-        let watched = self.multi.take_watched();
+        let mut watched = self.multi.take_watched();
+        watched.sort_unstable();
+        watched.dedup();
         let intents = &self.core.queue.intents;
         let mut is_free = !watched.iter().any(|(_, key)| intents.conflicts_on(*key, false));
         let mut shards: Vec<u16> = watched.iter().map(|(shard, _)| *shard).collect();
@@ -242,12 +244,12 @@ impl Router<'_> {
         }
     }
 
-    /// Runs or sends queued commands, up to one whose reply decides what it changes; the rest follows when that is known.
+    /// Runs or sends queued commands, up to one that those after it depend on; the rest follows when that has come back.
     pub fn continue_exec(&mut self, mut rest: Rest) {
         while let Some(&call) = rest.queued.calls.calls.get(rest.done) {
             rest.done += 1;
             self.run_queued(call, &rest.queued.calls.args(&call));
-            if self.flight.as_ref().is_some_and(|flight| flight.gathering.is_some()) {
+            if self.flight.as_ref().is_some_and(|flight| flight.ends_step) && !rest.is_done() {
                 self.claim_rest(&rest);
                 self.flight().rest = Some(rest);
                 return;

@@ -4,12 +4,18 @@
 //! # The order of transactions
 //!
 //! A transaction over several shards gets its *id* from a counter that the whole process shares. Each owner keeps a place for it
-//! and answers with a position: the id, or, where it has run a transaction with a larger position already, a new number from
-//! the counter. The largest answer is the final position, the same on every shard. So no owner ever refuses, nothing is tried
-//! again, and a transaction that begins after another one has been answered gets a larger position.
+//! and proposes a position: the id, or, if somebody whom it conflicts with has a place with a larger position, a new number from the
+//! counter. The largest proposal is the final position, on every owner. So no owner ever refuses, and nothing is tried again.
 //!
 //! A transaction runs as soon as its position is final and no smaller one conflicts with it (`intents`). Keeping a place never
 //! waits, so positions always become final; the smallest final one never waits; so there is no deadlock.
+//!
+//! # When a claim ends
+//!
+//! What a transaction has done may be seen only once nothing that comes later can be ordered before it. If it had to wait for
+//! nobody on any owner, it has its place everywhere before it runs anywhere, and so has, by the same rule, all that it has seen: its
+//! claim ends with its calls. If it had to wait, that which it waited for may still be without a place elsewhere: then every claim
+//! stays until all owners have run (`Release`), and by then those before it have run everywhere too.
 //!
 //! Commands on one shard alone run at once unless they meet a claim. Then they take a number too, and wait behind it.
 
@@ -18,7 +24,7 @@ use std::collections::HashMap;
 use crate::commands::session::Server;
 use crate::shard::execute::{self, Core};
 use crate::shard::intents::{Claim, Intents};
-use crate::shard::mesh::{Calls, Message};
+use crate::shard::mesh::{Calls, Message, Proposal};
 use crate::shard::{Fault, Shard};
 
 /// What is scheduled on this shard.
@@ -26,8 +32,6 @@ use crate::shard::{Fault, Shard};
 pub(super) struct Queue {
     pub intents: Intents,
     waiting: HashMap<u64, Place, foldhash::fast::FixedState>,
-    /// Largest position of a transaction that has begun to run here.
-    begun_max: u64,
     /// How many have a final position and have not run: only if there are any, may the end of another let one run.
     blocked: usize,
     /// Used again: who may have waited for what has just ended.
@@ -49,8 +53,14 @@ impl Queue {
         self.waiting.len()
     }
 
-    fn insert(&mut self, id: u64, place: Place) {
-        self.intents.insert(&place.claim, id);
+    /// Keys claimed, each once for each that claims it.
+    #[cfg(test)]
+    pub fn claimed(&self) -> usize {
+        self.waiting.values().map(|place| place.claim.keys.len()).sum()
+    }
+
+    fn insert(&mut self, id: u64, mut place: Place) {
+        self.intents.insert(&mut place.claim, id);
         self.blocked += usize::from(place.is_final && place.calls.is_some());
         let before = self.waiting.insert(id, place);
         assert!(before.is_none(), "an id is given once");
@@ -79,33 +89,47 @@ pub(super) fn run(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     queue.insert(id, Place { position: id, is_final: true, claim, calls: Some(calls) });
 }
 
-/// Keeps a place for a transaction.
-pub(super) fn schedule(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
-    let Core { queue, server, .. } = &mut shard.core;
+/// Keeps a place for a transaction; whether nobody whom it conflicts with has one.
+pub(super) fn schedule(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) -> bool {
     let id = calls.transaction;
-    let position = if id > queue.begun_max { id } else { next_id(server) };
-    if calls.decides && !must_wait(&shard.core, &calls.claim, position, id) {
-        calls.position = position;
-        shard.core.queue.begun_max = position.max(shard.core.queue.begun_max);
+    let proposal = propose(&shard.core, &calls.claim, id, calls.now_ms.max(now_ms));
+    let Proposal { position, is_free, now_ms } = proposal;
+    if calls.decides && (is_free || shard.core.has_fault(Fault::OutOfOrder)) {
+        (calls.position, calls.now_ms) = (position, now_ms);
         execute::run_calls(&mut shard.core, &mut calls, now_ms);
         if !calls.concludes {
             let claim = std::mem::take(&mut calls.claim);
             shard.core.queue.insert(id, Place { position, is_final: true, claim, calls: None });
         }
-        return shard.send(calls.home, Message::Replies(calls));
+        shard.send(calls.home, Message::Replies(calls));
+        return is_free;
     }
     let is_final = std::mem::take(&mut calls.decides);
+    calls.concludes = false;
+    calls.now_ms = now_ms;
     let (home, client) = (calls.home, calls.client.expect("a transaction has a client"));
     let claim = std::mem::take(&mut calls.claim);
     shard.core.queue.insert(id, Place { position, is_final, claim, calls: Some(calls) });
-    shard.send(home, Message::Scheduled { client, id, position });
+    shard.send(home, Message::Scheduled { client, id, proposal });
+    is_free
+}
+
+fn propose(core: &Core, claim: &Claim, id: u64, now_ms: i64) -> Proposal {
+    let Queue { intents, waiting, .. } = &core.queue;
+    match intents.last_met(claim, |id| waiting[&id].position) {
+        None => Proposal { position: id, is_free: true, now_ms },
+        Some(last) if last < id => Proposal { position: id, is_free: false, now_ms },
+        Some(_) => Proposal { position: next_id(&core.server), is_free: false, now_ms },
+    }
 }
 
 /// The position of a transaction is final.
-pub(super) fn execute(shard: &mut Shard, id: u64, position: u64, now_ms: i64) {
+pub(super) fn execute(shard: &mut Shard, id: u64, position: u64, at_ms: i64, concludes: bool, now_ms: i64) {
     let Queue { intents, waiting, successors, blocked, .. } = &mut shard.core.queue;
     let place = waiting.get_mut(&id).expect("only what was scheduled is executed");
     place.is_final = true;
+    let calls = place.calls.as_mut().expect("it has not run yet");
+    (calls.now_ms, calls.concludes) = (at_ms, concludes);
     *blocked += 1;
     if std::mem::replace(&mut place.position, position) != position && *blocked > 1 {
         // Others that it stood before may now stand before it.
@@ -154,10 +178,8 @@ fn run_successors(shard: &mut Shard, now_ms: i64) {
         }
         let Core { queue, .. } = &mut shard.core;
         let place = queue.waiting.get_mut(&id).expect("it was found");
-        let position = place.position;
         let mut calls = place.calls.take().expect("it has not run yet");
         queue.blocked -= 1;
-        queue.begun_max = queue.begun_max.max(position);
         execute::run_calls(&mut shard.core, &mut calls, now_ms);
         if calls.concludes {
             // The object goes home with all its buffers.

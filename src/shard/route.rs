@@ -320,7 +320,7 @@ fn run_batch(
         if waiting > pause_bytes {
             return Err((n + 1, Stop::Output));
         }
-        let is_last = |f: &Flight| f.is_last || f.calls >= FLIGHT_CALLS_MAX;
+        let is_last = |f: &Flight| f.is_last || f.ends_step || f.calls >= FLIGHT_CALLS_MAX;
         if router.flight.as_deref().is_some_and(is_last) {
             return Err((n + 1, Stop::Held));
         }

@@ -258,8 +258,9 @@ impl<'a> Router<'a> {
     fn spread_shards(&mut self, reach: Reach, call: Call, args: &Args<'_>, merge: Merge, is_wanted: bool) {
         let (here, shards) = (self.core.server.shard, self.core.server.shards);
         let words = OwnedArgs::new(args.iter_from(0));
-        // What reaches nothing of others, or has no others to consider, needs no turn.
-        let local = (reach == Reach::Nothing || shards == 1).then(|| {
+        // What reaches nothing of others, or has no others to consider, needs no turn; but it comes after what came before.
+        let is_apart = reach == Reach::Nothing && self.flight.is_none();
+        let local = (is_apart || shards == 1).then(|| {
             let id = self.session().id;
             let caller = Caller { id, session: Some(self.client.index), no_touch: call.no_touch };
             let mut reply = Vec::new();
@@ -278,7 +279,7 @@ impl<'a> Router<'a> {
             && let Some(flight) = self.flight
         {
             // What follows must find the settings changed.
-            flight.is_last = true;
+            flight.ends_step = true;
         }
     }
 
@@ -327,7 +328,7 @@ impl<'a> Router<'a> {
         let args = OwnedArgs::new(args.iter_from(0));
         let gathering = Gathering { call, args, gather, is_wanted, asked, parts: Vec::new() };
         let flight = self.flight();
-        flight.is_last = true;
+        flight.ends_step = true;
         flight.gathering = Some(Box::new(gathering));
     }
 

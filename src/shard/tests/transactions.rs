@@ -1,6 +1,7 @@
 //! Transactions step by step: how many hops each kind takes, who waits for whom, and that nothing stays behind.
 
 use super::*;
+use crate::base::limits::SPARE_CALLS_BYTES_MAX;
 
 /// Keys `k0`, `k1`, ...: key `n` is on shard `n`.
 fn keys_of(shards: u16) -> Vec<String> {
@@ -54,6 +55,15 @@ impl Rig {
             assert_eq!(shard.scheduled(), 0, "shard {n}");
             assert!(shard.core.queue.intents.is_empty(), "shard {n}");
         }
+    }
+
+    /// Delivers the next message from `from` to `to`, if there is one.
+    fn hop(&mut self, from: usize, to: u16) -> bool {
+        let outbox = &mut self.shards[from].outbox;
+        let Some(at) = outbox.iter().position(|(target, _)| *target == to) else { return false };
+        let (_, message) = outbox.remove(at).expect("it was found");
+        self.shards[usize::from(to)].message(message, self.now_ms);
+        true
     }
 
     /// Delivers `messages` messages, whosever they are.
@@ -136,32 +146,96 @@ fn hops_with_watched_keys() {
     }
 }
 
+/// Other keys of a shard.
+fn others_of(shard: u16, shards: u16) -> impl Iterator<Item = String> {
+    let names = (0..).map(|n| format!("other{n}"));
+    names.filter(move |name| slots_of(shard, shards).contains(&key_slot(name.as_bytes()).index()))
+}
+
 #[test]
 fn only_commands_on_its_keys_wait_for_a_transaction() {
     let mut rig = Rig::new(3);
-    let (writer, local, remote) = (rig.connect(0), rig.connect(1), rig.connect(2));
+    let (writer, local, other, remote) = (rig.connect(0), rig.connect(1), rig.connect(1), rig.connect(2));
     rig.send(writer, &named("MSET k1 new k2 new", 3));
     // Both owners keep a place; neither hears more for now.
-    rig.carry_some(2);
+    assert!(rig.hop(0, 1) && rig.hop(0, 2));
     assert_eq!(rig.shards[1].scheduled() + rig.shards[2].scheduled(), 2);
-    rig.send(local, "GET other{key1}other | SET another 1");
-    let elsewhere = (0..).map(|n| format!("free{n}"));
-    let mut elsewhere = elsewhere.filter(|key| slots_of(1, 3).contains(&key_slot(key.as_bytes()).index()));
-    let free = elsewhere.next().expect("a key");
-    rig.carry_some(0);
-    rig.replies(local);
-    let mut other = rig.connect(1);
-    rig.send(other, &format!("SET {free} 1 | GET {free}"));
-    assert_eq!(rig.replies(other), "OK | 1", "another key");
-    rig.send(other, &named("GET k1", 3));
-    assert!(!rig.wants(other).send, "its key waits");
+    let free = others_of(1, 3).next().expect("a key");
+    rig.send(other, &format!("SET {free} 1 | MULTI | INCR {free} | EXEC | GET {free}"));
+    assert_eq!(rig.replies(other), "OK | OK | QUEUED | [2] | 2", "another key");
+    rig.send(local, &named("GET k1", 3));
     rig.send(remote, &named("GET k1", 3));
-    other = rig.connect(1);
-    rig.send(other, "SCAN 0");
-    assert!(!rig.wants(other).send, "all keys of the shard, and one of them waits");
+    assert!(rig.hop(2, 1));
+    assert!(!rig.wants(local).send && rig.shards[1].scheduled() == 3, "its key waits");
     rig.carry();
+    for peer in [local, remote] {
+        assert_eq!(rig.replies(peer), "new");
+    }
     assert_eq!(rig.replies(writer), "OK");
-    assert_eq!(rig.replies(remote), "new");
+    rig.is_clean();
+}
+
+#[test]
+fn commands_on_all_keys_of_a_shard_wait_for_every_writer() {
+    for all in ["SCAN 0", "DBSIZE", "RANDOMKEY", "KEYS *"] {
+        let mut rig = Rig::new(3);
+        let (writer, peer) = (rig.connect(1), rig.connect(0));
+        rig.send(writer, &named("MSET k0 new k2 new", 3));
+        assert!(rig.hop(1, 0));
+        rig.send(peer, all);
+        assert!(!rig.wants(peer).send, "{all}");
+        rig.carry();
+        assert_eq!(rig.replies(writer), "OK");
+        assert!(rig.wants(peer).send, "{all}");
+        rig.is_clean();
+    }
+}
+
+#[test]
+fn what_had_to_wait_is_seen_only_when_it_has_run_everywhere() {
+    let mut rig = Rig::new(3);
+    let (first, second, reader) = (rig.connect(0), rig.connect(1), rig.connect(1));
+    // Its place on shard 2 is slow to come.
+    rig.send(first, &named("MSET k2 first k0 first", 3));
+    rig.send(second, &named("MULTI | GET k0 | SET k1 second | EXEC", 3));
+    assert!(rig.hop(1, 0), "waits for the first one there");
+    assert!(rig.hop(0, 1), "its position is known, and nothing is before it on shard 1");
+    // Whoever sees `second` must see `first` too, which shard 2 has not heard of.
+    rig.send(reader, &named("GET k1", 3));
+    assert!(!rig.wants(reader).send);
+    rig.carry();
+    assert_eq!(rig.replies(second), "OK | QUEUED | QUEUED | [first, OK]");
+    assert_eq!((rig.replies(first), rig.replies(reader)), ("OK".into(), "second".into()));
+    rig.is_clean();
+}
+
+#[test]
+fn who_decides_on_a_position_does_not_fall_behind_the_other_owner() {
+    let mut rig = Rig::new(3);
+    let (on_0, on_2): (Vec<String>, Vec<String>) =
+        (others_of(0, 3).take(5).collect(), others_of(2, 3).take(2).collect());
+    let script = |text: &str| {
+        let text = (0..5).fold(named(text, 3), |text, n| text.replace(&format!("@{n}"), &on_0[n]));
+        (0..2).fold(text, |text, n| text.replace(&format!("#{n}"), &on_2[n]))
+    };
+    let (x, a, b) = (rig.connect(1), rig.connect(0), rig.connect(0));
+    let (c, d) = (rig.connect(0), rig.connect(0));
+    rig.ask(x, &script("SET @4 there"));
+    rig.send(x, &script("MSET @3 x @2 x @1 x @0 x #0 x"));
+    while rig.hop(1, 0) || rig.hop(1, 2) {}
+    // It waits for x on shard 0 alone. What follows departs when x's end lets it, all in one event.
+    rig.send(b, &script("MSETNX @1 b @4 b #1 b"));
+    while rig.hop(0, 2) || rig.hop(2, 0) {}
+    for (peer, waits, then) in
+        [(a, "GET @0", "SET @4 a"), (c, "GET @2", "MSET k0 S k1 S k2 S"), (d, "GET @3", "MSET k0 T k1 T")]
+    {
+        rig.send(peer, &script(waits));
+        rig.send(peer, &script(then));
+    }
+    rig.carry();
+    rig.replies(x);
+    let all = rig.ask(x, &named("MGET k0 k1 k2", 3));
+    assert!(["[T, T, S]", "[S, S, S]"].contains(&&all[..]), "{all}");
     rig.is_clean();
 }
 
@@ -316,5 +390,103 @@ fn a_transaction_is_not_cut_by_the_soft_limit() {
         }
         assert_eq!(bytes, "*11\r\n+OK\r\n".len() + "+QUEUED\r\n".len() + 10 * (VALUE_BYTES + 7), "{key}");
         rig.is_clean();
+    }
+}
+
+#[test]
+fn a_transaction_with_nothing_to_send_is_answered() {
+    check(
+        "MULTI | MSET a 1 b | EXEC | MULTI | MSETNX a 1 b | GET a | EXEC",
+        "OK | QUEUED | [ERR wrong number of arguments for 'mset' command] | OK | QUEUED | QUEUED | \
+         [ERR wrong number of arguments for 'msetnx' command, nil]",
+    );
+}
+
+#[test]
+fn commands_of_an_exec_find_what_those_before_them_did() {
+    check(
+        "MULTI | CONFIG SET timeout 77 | CONFIG GET timeout | EXEC",
+        "OK | QUEUED | QUEUED | [OK, [timeout, 77]]",
+    );
+    for script in ["SET a 1 | SET b 1 | INFO keyspace", "MULTI | SET a 1 | SET b 1 | INFO keyspace | EXEC"] {
+        let mut rig = Rig::new(2);
+        let peer = rig.connect(0);
+        let replies = rig.ask(peer, script);
+        assert!(replies.contains("keys=2,"), "{replies}");
+    }
+}
+
+#[test]
+fn a_transaction_runs_at_one_time() {
+    let mut rig = Rig::new(3);
+    let peer = rig.connect(0);
+    rig.ask(peer, &named("SET k0 v PX 5 | SET k1 x", 3));
+    rig.send(peer, &named("MULTI | GET k0 | RENAME k1 k2 | GET k0 | EXEC", 3));
+    for _ in 0..30 {
+        rig.carry_some(1);
+        rig.now_ms += 1;
+    }
+    let replies = rig.replies(peer);
+    assert!(["[v, OK, v]", "[nil, OK, nil]"].iter().any(|all| replies.ends_with(all)), "{replies}");
+    for carried in 0..8 {
+        let mut rig = Rig::new(3);
+        let peer = rig.connect(0);
+        let at_ms = START_MS + 5;
+        rig.ask(peer, &named(&format!("MULTI | SET k1 x PXAT {at_ms} | SET k2 x PXAT {at_ms} | EXEC"), 3));
+        rig.send(peer, &named("MGET k1 k2", 3));
+        rig.carry_some(carried);
+        rig.now_ms += 10;
+        rig.carry();
+        let replies = rig.replies(peer);
+        assert!(["[x, x]", "[nil, nil]"].contains(&&replies[..]), "{replies} after {carried} messages");
+    }
+}
+
+#[test]
+fn replies_of_several_steps_are_bounded_together() {
+    let limits = Config { reply_bytes_max: 4000, reply_bytes_pause: 2000, ..Config::default() };
+    let mut rig = Rig::with(3, limits);
+    let (peer, other) = (rig.connect(0), rig.connect(0));
+    rig.ask(peer, &named(&format!("SET k1 {}", "v".repeat(1000)), 3));
+    let steps = vec!["GET k1 | COPY k0 k2"; 100].join(" | ");
+    rig.send(peer, &named(&format!("MULTI | {steps} | SET k0 done | EXEC"), 3));
+    for _ in 0..5000 {
+        rig.carry_some(1);
+        let client = rig.shards[0].clients[peer.client.index as usize].as_ref();
+        let flight = client.and_then(|c| c.flight.as_ref());
+        let held: usize = flight.map_or(0, |f| f.arrived.iter().map(|calls| calls.replies.len()).sum());
+        assert!(held <= 2 * 4000, "{held} bytes wait");
+    }
+    assert!(rig.wants(peer).close);
+    assert_eq!(rig.ask(other, &named("GET k0", 3)), "done", "it ran all the same");
+    rig.is_clean();
+}
+
+#[test]
+fn a_key_named_often_is_claimed_once() {
+    let mut rig = Rig::new(3);
+    let peer = rig.connect(0);
+    for line in ["MGET k1 k2 KEYS", "DEL k1 k2 KEYS"] {
+        rig.send(peer, &named(&line.replace("KEYS", &"k1 ".repeat(500)), 3));
+        assert!(rig.hop(0, 1));
+        assert_eq!(rig.shards[1].core.queue.claimed(), 1);
+        rig.carry();
+        rig.replies(peer);
+    }
+    rig.ask(peer, &named(&vec!["WATCH k1"; 100].join(" | "), 3));
+    assert_eq!(rig.hops(peer, &named("MULTI | SET k1 1 | SET k2 2 | EXEC", 3)), 3);
+    rig.is_clean();
+}
+
+#[test]
+fn what_is_kept_for_the_next_flight_is_bounded() {
+    let mut rig = Rig::new(2);
+    let peer = rig.connect(0);
+    for _ in 0..100 {
+        rig.ask(peer, &format!("MULTI | {} | EXEC", vec!["GET a"; 3000].join(" | ")));
+    }
+    for shard in &rig.shards {
+        assert!(shard.spare_flights.iter().all(|flight| flight.capacity_bytes() <= SPARE_CALLS_BYTES_MAX));
+        assert!(shard.spare_calls.iter().all(|calls| calls.capacity_bytes() <= SPARE_CALLS_BYTES_MAX));
     }
 }
