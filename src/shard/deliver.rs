@@ -87,7 +87,7 @@ pub(super) fn proceed(shard: &mut Shard, client: ClientRef, now_ms: i64) {
         } else {
             // Only what is no transaction stops half way; it takes its turn again.
             calls.forget_replies();
-            calls.transaction = 0;
+            calls.turn.transaction = 0;
             flight.waiting += 1;
             shard.send(calls.target, Message::Run(calls));
         }

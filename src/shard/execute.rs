@@ -144,7 +144,7 @@ pub(super) fn prefetch<'c>(
 /// Runs the calls of one message and leaves their replies in it.
 pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
     let limit = core.server.config.reply_bytes_max;
-    let now_ms = if calls.now_ms == 0 { now_ms } else { calls.now_ms };
+    let now_ms = if calls.turn.now_ms == 0 { now_ms } else { calls.turn.now_ms };
     // Some commands for every shard want to know which one is the client's.
     let session = calls.client.filter(|_| calls.home == core.server.shard).map(|client| client.index);
     let Calls {

@@ -21,7 +21,7 @@ use crate::commands::gather::{Decision, Gather, Next, Part, Write};
 use crate::commands::merge::Merge;
 use crate::metrics::Stats;
 use crate::resp::write::{Protocol, Writer};
-use crate::shard::mesh::{Call, Calls, Message, Proposal, Stage};
+use crate::shard::mesh::{Call, Calls, Message, Proposal, Stage, Turn};
 use crate::shard::multi::Queued;
 use crate::shard::router::Router;
 use crate::shard::{ClientRef, Fault, Shard, deliver, queue};
@@ -236,14 +236,14 @@ pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Fligh
             shard.send(target, Message::Run(calls));
             continue;
         }
-        (calls.transaction, calls.now_ms) = (flight.id, now_ms);
+        (calls.turn.transaction, calls.turn.now_ms) = (flight.id, now_ms);
         if target == here {
             // First, and at once: who decides on the position relies on this shard's proposal, which is the id, since that is the
             // newest number there is.
             flight.is_free = queue::schedule(shard, calls, now_ms);
         } else {
-            calls.decides = flight.decider == Some(target);
-            calls.concludes = calls.decides && flight.is_free && flight.is_last_step();
+            calls.turn.decides = flight.decider == Some(target);
+            calls.turn.concludes = calls.turn.decides && flight.is_free && flight.is_last_step();
             shard.send(target, Message::Schedule(calls));
         }
     }
@@ -299,8 +299,8 @@ pub(super) fn arrive(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
         // The client has gone meanwhile.
         return deliver::recycle(shard, calls);
     };
-    if calls.decides {
-        let Calls { position, now_ms, .. } = *calls;
+    if calls.turn.decides {
+        let Turn { position, now_ms, .. } = calls.turn;
         note_place(shard, &mut flight, Proposal { position, now_ms, is_free: true });
     }
     flight.waiting -= 1;
@@ -355,9 +355,9 @@ fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
             let client_id = shard.client_id(client);
             calls.address(here, target, Some(client), client_id);
             calls.is_whole = true;
-            calls.now_ms = flight.now_ms;
-            calls.transaction = if is_participant { flight.id } else { 0 };
-            calls.concludes = concludes && is_participant;
+            calls.turn.now_ms = flight.now_ms;
+            calls.turn.transaction = if is_participant { flight.id } else { 0 };
+            calls.turn.concludes = concludes && is_participant;
             flight.waiting += 1;
             shard.send(target, Message::Run(calls));
         } else if concludes && is_participant {

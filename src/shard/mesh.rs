@@ -46,6 +46,21 @@ pub(super) struct Proposal {
     pub is_free: bool,
 }
 
+/// The part of a message's calls in a transaction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turn {
+    /// Which one; 0 for none.
+    pub transaction: u64,
+    /// When they run, Unix milliseconds; 0 where that is when their turn comes.
+    pub now_ms: i64,
+    /// In a `Schedule`: the only other owner has kept its place already, so this one decides on the position, and may run at once.
+    pub decides: bool,
+    /// The position that it decided on.
+    pub position: u64,
+    /// The transaction's claim ends with these calls.
+    pub concludes: bool,
+}
+
 /// One command of a batch: positions in the batch's buffer and spans.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
@@ -94,16 +109,8 @@ pub struct Calls {
     pub(super) client: Option<ClientRef>,
     /// The client's id.
     pub(super) client_id: u64,
-    /// The transaction they are a step of; 0 for none.
-    pub(super) transaction: u64,
-    /// The owner's answer to a `Schedule` that it decides: the transaction's final position.
-    pub(super) position: u64,
-    /// In a `Schedule`: the only other owner has kept its place already, so this one decides on the position, and may run at once.
-    pub(super) decides: bool,
-    /// The transaction's claim ends with these calls.
-    pub(super) concludes: bool,
-    /// When they run, Unix milliseconds; 0 for no transaction, whose calls run when they run.
-    pub(super) now_ms: i64,
+    /// Their part in a transaction.
+    pub(super) turn: Turn,
     /// Run all or nothing, however long the replies.
     pub(super) is_whole: bool,
     /// What the calls, or with a `Schedule` all steps of the transaction, touch.
@@ -134,11 +141,7 @@ pub struct Calls {
 impl Calls {
     pub(super) fn clear(&mut self) {
         self.client = None;
-        self.transaction = 0;
-        self.position = 0;
-        self.decides = false;
-        self.concludes = false;
-        self.now_ms = 0;
+        self.turn = Turn::default();
         self.is_whole = false;
         self.claim.clear();
         self.buffer.clear();

@@ -75,7 +75,7 @@ pub(super) fn next_id(server: &Server) -> u64 {
 /// Calls to run: on their own as soon as they meet no claim, or as the next step of a transaction that holds its claim.
 pub(super) fn run(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     let Core { queue, server, .. } = &mut shard.core;
-    if calls.transaction != 0 {
+    if calls.turn.transaction != 0 {
         return step(shard, calls, now_ms);
     }
     if queue.intents.is_empty() || !queue.intents.conflicts(&calls.claim) {
@@ -83,30 +83,30 @@ pub(super) fn run(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
         return shard.send(calls.home, Message::Replies(calls));
     }
     let id = next_id(server);
-    calls.transaction = id;
-    calls.concludes = true;
+    calls.turn.transaction = id;
+    calls.turn.concludes = true;
     let claim = std::mem::take(&mut calls.claim);
     queue.insert(id, Place { position: id, is_final: true, claim, calls: Some(calls) });
 }
 
 /// Keeps a place for a transaction; whether nobody whom it conflicts with has one.
 pub(super) fn schedule(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) -> bool {
-    let id = calls.transaction;
-    let proposal = propose(&shard.core, &calls.claim, id, calls.now_ms.max(now_ms));
+    let id = calls.turn.transaction;
+    let proposal = propose(&shard.core, &calls.claim, id, calls.turn.now_ms.max(now_ms));
     let Proposal { position, is_free, now_ms } = proposal;
-    if calls.decides && (is_free || shard.core.has_fault(Fault::OutOfOrder)) {
-        (calls.position, calls.now_ms) = (position, now_ms);
+    if calls.turn.decides && (is_free || shard.core.has_fault(Fault::OutOfOrder)) {
+        (calls.turn.position, calls.turn.now_ms) = (position, now_ms);
         execute::run_calls(&mut shard.core, &mut calls, now_ms);
-        if !calls.concludes {
+        if !calls.turn.concludes {
             let claim = std::mem::take(&mut calls.claim);
             shard.core.queue.insert(id, Place { position, is_final: true, claim, calls: None });
         }
         shard.send(calls.home, Message::Replies(calls));
         return is_free;
     }
-    let is_final = std::mem::take(&mut calls.decides);
-    calls.concludes = false;
-    calls.now_ms = now_ms;
+    let is_final = std::mem::take(&mut calls.turn.decides);
+    calls.turn.concludes = false;
+    calls.turn.now_ms = now_ms;
     let (home, client) = (calls.home, calls.client.expect("a transaction has a client"));
     let claim = std::mem::take(&mut calls.claim);
     shard.core.queue.insert(id, Place { position, is_final, claim, calls: Some(calls) });
@@ -129,7 +129,7 @@ pub(super) fn execute(shard: &mut Shard, id: u64, position: u64, at_ms: i64, con
     let place = waiting.get_mut(&id).expect("only what was scheduled is executed");
     place.is_final = true;
     let calls = place.calls.as_mut().expect("it has not run yet");
-    (calls.now_ms, calls.concludes) = (at_ms, concludes);
+    (calls.turn.now_ms, calls.turn.concludes) = (at_ms, concludes);
     *blocked += 1;
     if std::mem::replace(&mut place.position, position) != position && *blocked > 1 {
         // Others that it stood before may now stand before it.
@@ -147,7 +147,7 @@ pub(super) fn release(shard: &mut Shard, id: u64, now_ms: i64) {
 
 /// A later step of a transaction.
 fn step(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
-    let (id, concludes) = (calls.transaction, calls.concludes);
+    let (id, concludes) = (calls.turn.transaction, calls.turn.concludes);
     execute::run_calls(&mut shard.core, &mut calls, now_ms);
     shard.send(calls.home, Message::Replies(calls));
     if concludes {
@@ -181,7 +181,7 @@ fn run_successors(shard: &mut Shard, now_ms: i64) {
         let mut calls = place.calls.take().expect("it has not run yet");
         queue.blocked -= 1;
         execute::run_calls(&mut shard.core, &mut calls, now_ms);
-        if calls.concludes {
+        if calls.turn.concludes {
             // The object goes home with all its buffers.
             calls.claim = conclude(&mut shard.core.queue, id);
         } else if shard.core.has_fault(Fault::ReleaseEarly) {

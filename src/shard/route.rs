@@ -286,9 +286,6 @@ fn run_batch(
     flight: &mut Option<Box<Flight>>,
     now_ms: i64,
 ) -> Result<(), (usize, Stop)> {
-    let (config, unsent) = (&shard.core.server.config, shard.client(client).map_or(0, |c| c.unsent));
-    let (pause_bytes, limit, query_limit) =
-        (config.reply_bytes_pause, config.reply_bytes_max, config.query_bytes_max);
     let mut router = Router::new(shard, client, flight, now_ms);
     for (n, call) in batch.calls.iter().enumerate() {
         let args = words_of(buffer, &batch.spans, call);
@@ -306,24 +303,31 @@ fn run_batch(
             return Err((n, Stop::Held));
         }
         router.run(*call, &args);
-        if router.session().is_closing {
-            return Err((n + 1, Stop::Closing));
-        }
-        let waiting =
-            router.out.len() + unsent + router.flight.as_ref().map_or(0, |flight| flight.local.len());
-        if router.is_over_limit || waiting > limit {
-            return Err((n + 1, Stop::OverOutputLimit));
-        }
-        if router.multi.bytes() > query_limit {
-            return Err((n + 1, Stop::OverQueryLimit));
-        }
-        if waiting > pause_bytes {
-            return Err((n + 1, Stop::Output));
-        }
-        let is_last = |f: &Flight| f.is_last || f.ends_step || f.calls >= FLIGHT_CALLS_MAX;
-        if router.flight.as_deref().is_some_and(is_last) {
-            return Err((n + 1, Stop::Held));
+        if let Some(stop) = stop_after(&mut router) {
+            return Err((n + 1, stop));
         }
     }
     Ok(())
+}
+
+/// Whether no further command of the read may run now, and why.
+#[inline]
+fn stop_after(router: &mut Router<'_>) -> Option<Stop> {
+    let waiting = router.reply_bytes();
+    let config = &router.core.server.config;
+    if router.is_over_limit || waiting > config.reply_bytes_max {
+        return Some(Stop::OverOutputLimit);
+    }
+    if router.multi.bytes() > config.query_bytes_max {
+        return Some(Stop::OverQueryLimit);
+    }
+    let must_read = waiting > config.reply_bytes_pause;
+    if router.session().is_closing {
+        return Some(Stop::Closing);
+    }
+    if must_read {
+        return Some(Stop::Output);
+    }
+    let is_last = |flight: &Flight| flight.is_last || flight.ends_step || flight.calls >= FLIGHT_CALLS_MAX;
+    router.flight.as_deref().is_some_and(is_last).then_some(Stop::Held)
 }

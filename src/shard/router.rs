@@ -41,6 +41,8 @@ pub(super) struct Router<'a> {
     pub outbox: &'a mut VecDeque<(u16, ShardMessage)>,
     pub flight: &'a mut Option<Box<Flight>>,
     pub out: &'a mut Vec<u8>,
+    /// Replies that the driver took and has not reported as sent.
+    unsent: usize,
     pub now_ms: i64,
     /// A reply has passed the hard limit: the client must go.
     pub is_over_limit: bool,
@@ -55,7 +57,7 @@ impl<'a> Router<'a> {
         now_ms: i64,
     ) -> Router<'a> {
         let Shard { core, clients, packing, spare_calls, spare_flights, outbox, .. } = shard;
-        let Client { multi, out, .. } = clients[client.index as usize].as_mut().expect("it is there");
+        let Client { multi, out, unsent, .. } = clients[client.index as usize].as_mut().expect("it is there");
         Router {
             core,
             client,
@@ -66,6 +68,7 @@ impl<'a> Router<'a> {
             outbox,
             flight,
             out,
+            unsent: *unsent,
             now_ms,
             is_over_limit: false,
         }
@@ -114,6 +117,11 @@ impl<'a> Router<'a> {
         call.no_touch = session.no_touch;
         session.active_ms = now_ms;
         (call, session.reply_mode)
+    }
+
+    /// Replies that wait for the client, bytes.
+    pub fn reply_bytes(&self) -> usize {
+        self.out.len() + self.unsent + self.flight.as_ref().map_or(0, |flight| flight.local.len())
     }
 
     pub fn session(&mut self) -> &mut Session {
