@@ -3,8 +3,11 @@
 
 pub mod cells;
 pub mod effect;
+pub mod intset;
 pub mod keyspace;
+pub mod listpack;
 pub mod object;
+pub mod ordered;
 pub mod scan;
 pub mod table;
 pub mod watch;
