@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::base::limits::{DISCARD_STEP, HELD_QUERY_BYTES_MAX};
+use crate::base::limits::{DISCARD_STEP, HELD_QUERY_BYTES_MAX, INLINE_SEND_BYTES_MAX};
 use crate::base::rng::Rng;
 use crate::base::slot::{SLOTS, Slot};
 use crate::commands::session::{Process, Request, Server, Session, Sessions};
@@ -324,8 +324,11 @@ impl Shard {
         };
         let drained = c.out.is_empty() && c.unsent == 0;
         let answered = drained && c.flight.is_none() && (c.query.is_empty() || !c.held.any());
+        // What a flight will soon bring can leave in the same send.
+        let is_flying = c.flight.as_ref().is_some_and(|flight| flight.waiting > 0);
+        let waits = is_flying && c.out.len() <= INLINE_SEND_BYTES_MAX;
         Wants {
-            send: !c.out.is_empty() && c.closing != Closing::Now,
+            send: !c.out.is_empty() && !waits && c.closing != Closing::Now,
             stop_reading: c.closing != Closing::Open
                 || (c.held.any() && c.query.len() > HELD_QUERY_BYTES_MAX),
             close: match c.closing {
