@@ -117,6 +117,9 @@ fn measured_rows_are_written_from_summaries() {
         "# x\n\n| run | op |\n|---|---|\n| `2026-01-02-a` | GET | 1 | 4.4 | 5.8 | 0.750 |\n\
          | `2026-01-02-a` | SET | 16 | 0.4 | 1.2 | 0.320 |\n\ny\n"
     );
+    let pairs = "## Server CPU per command\n\n### A/B: new against old\n\n| op | P |\n|---|---|\n\
+                 | MULTI 5 | 16 | 1.5 (1.4-1.6) | 6.5 (6.0-6.9) | 0.231 (0.2-0.3) | 0.2 |\n";
+    assert_eq!(measured_rows("r", pairs), "| `r` | MULTI 5, new against old | 16 | 1.5 | 6.5 | 0.231 |\n");
 }
 
 // ----------------------------------------------------------------------------------------------------------
@@ -146,15 +149,30 @@ fn with_measured_rows(text: &str, summary_of: impl Fn(&str) -> String) -> String
     page
 }
 
-/// Operation, pipeline, the medians of both servers and of their ratios, without the spread.
+/// Operation, pipeline, the medians of both servers and of their ratios, without the spread. Where a run sets several pairs of
+/// servers side by side, the operation says which.
 fn measured_rows(run: &str, summary: &str) -> String {
     let table = summary.split_once("## Server CPU per command").map_or("", |(_, rest)| rest);
     let mut rows = String::new();
+    let mut pair = String::new();
     for line in table.lines().skip(1).take_while(|line| !line.starts_with("## ")) {
-        let cells: Vec<&str> =
-            line.split('|').map(|cell| cell.split_whitespace().next().unwrap_or_default()).collect();
-        if let [_, "GET" | "SET", _, _, _, _, ..] = cells[..] {
-            rows += &table_row(&[&format!("`{run}`"), cells[1], cells[2], cells[3], cells[4], cells[5]]);
+        if let Some((_, names)) = line.strip_prefix("### ").and_then(|heading| heading.split_once(": ")) {
+            pair = format!(", {names}");
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let [_, operation, pipeline, a, b, ratio, ..] = cells[..]
+            && pipeline.parse::<u32>().is_ok()
+        {
+            let median = |cell: &str| cell.split(' ').next().unwrap_or_default().to_owned();
+            let operation = format!("{operation}{pair}");
+            rows += &table_row(&[
+                &format!("`{run}`"),
+                &operation,
+                pipeline,
+                &median(a),
+                &median(b),
+                &median(ratio),
+            ]);
         }
     }
     rows
