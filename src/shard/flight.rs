@@ -348,11 +348,10 @@ fn advance(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms
 /// Sends what was packed for the next step; the last step also releases those for whom nothing was packed.
 fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
     let concludes = flight.is_last_step() && !flight.is_concluded;
-    let here = shard.core.server.shard;
+    let (here, client_id) = (shard.core.server.shard, shard.client_id(client));
     for target in 0..shard.packing.len() as u16 {
         let is_participant = flight.participants.contains(&target);
         if let Some(mut calls) = shard.packing[usize::from(target)].take() {
-            let client_id = shard.client_id(client);
             calls.address(here, target, Some(client), client_id);
             calls.is_whole = true;
             calls.turn.now_ms = flight.now_ms;

@@ -6,8 +6,6 @@
 //! key in common and one of them writes, or if one of them touches everything. Keys are known by their hash alone: two keys of
 //! one hash, or of one name in two databases, wait for each other without need, which is rare and harmless.
 
-use std::cell::Cell;
-
 use hashbrown::{HashTable, hash_table};
 
 /// One key that a command will touch: the key's hash, whose highest bit gives way to whether the key may be changed.
@@ -98,16 +96,13 @@ impl Intents {
 
     /// The largest position of those that commands with this claim would meet.
     pub fn last_met(&self, claim: &Claim, position_of: impl Fn(u64) -> u64) -> Option<u64> {
-        if !self.conflicts(claim) {
-            return None;
-        }
-        let last = Cell::new(0);
+        let mut last = None;
         self.meets(claim, |id| {
-            last.set(last.get().max(position_of(id)));
+            last = last.max(Some(position_of(id)));
             // On to the next one.
             false
         });
-        Some(last.get())
+        last
     }
 
     /// Enters a transaction. A key that is claimed twice is one entry from now on, and one in the claim.
@@ -173,20 +168,21 @@ impl Intents {
         }
     }
 
-    fn meets(&self, claim: &Claim, is_before: impl Fn(u64) -> bool + Copy) -> bool {
+    fn meets(&self, claim: &Claim, mut is_before: impl FnMut(u64) -> bool) -> bool {
         if let Some(is_write) = claim.everything {
             let mut all = self.keys.iter().chain(&self.everything);
             if all.any(|entry| (is_write || entry.intent.is_write()) && is_before(entry.id)) {
                 return true;
             }
         }
-        claim.keys.iter().any(|intent| self.meets_key(*intent, is_before))
+        claim.keys.iter().any(|intent| self.meets_key(*intent, &mut is_before))
     }
 
     #[inline]
-    fn meets_key(&self, intent: Intent, is_before: impl Fn(u64) -> bool) -> bool {
+    fn meets_key(&self, intent: Intent, mut is_before: impl FnMut(u64) -> bool) -> bool {
         let key = intent.key();
-        let is_met = |entry: &Entry| (intent.is_write() || entry.intent.is_write()) && is_before(entry.id);
+        let mut is_met =
+            |entry: &Entry| (intent.is_write() || entry.intent.is_write()) && is_before(entry.id);
         self.keys.find(key, |entry| entry.intent.key() == key && is_met(entry)).is_some()
             || self.everything.iter().any(is_met)
     }

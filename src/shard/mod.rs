@@ -405,15 +405,8 @@ impl Shard {
     /// Ends a client that is gone and has nothing under way: its index is free.
     fn forget(&mut self, client: ClientRef) {
         let Some(c) = self.flying_client(client).filter(|c| c.is_gone) else { return };
-        let watching = c.multi.take_watching();
-        let client_id = self.client_id(client);
-        for shard in watching {
-            if shard == self.core.server.shard {
-                self.core.keys.forget_watch(client_id);
-            } else {
-                self.send(shard, Message::Unwatch { client_id });
-            }
-        }
+        let mut multi = std::mem::take(&mut c.multi);
+        multi.unwatch(self.client_id(client), &mut self.core, &mut self.outbox);
         self.clients[client.index as usize] = None;
         self.core.server.sessions.remove(client.index);
         self.generations[client.index as usize] = client.generation.wrapping_add(1);

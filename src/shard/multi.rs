@@ -4,10 +4,13 @@
 //! Commands that all concern one shard are sent to it whole, the check of watched keys included. Otherwise they are a transaction
 //! like any read over several shards (`flight`); with watched keys its first step is the check.
 
+use std::collections::VecDeque;
+
 use crate::base::args::Args;
 use crate::commands::merge;
 use crate::commands::table::{Command, Flag, Spread, Verb};
 use crate::commands::transactions::{ABORTED, INSIDE_MULTI};
+use crate::shard::execute::Core;
 use crate::shard::flight::{Aborted, Rest, packed};
 use crate::shard::intents::Intent;
 use crate::shard::mesh::{Call, Calls, Message, ShardMessage, Stage};
@@ -43,12 +46,19 @@ impl Multi {
         std::mem::take(&mut self.watched)
     }
 
-    /// The owners of watched keys. There is none from now on.
-    pub fn take_watching(&mut self) -> Vec<u16> {
-        let mut shards: Vec<u16> = self.take_watched().into_iter().map(|(shard, _)| shard).collect();
-        shards.sort_unstable();
-        shards.dedup();
-        shards
+    /// Tells the owners of watched keys that the client watches none any more.
+    pub fn unwatch(&mut self, client_id: u64, core: &mut Core, outbox: &mut VecDeque<(u16, ShardMessage)>) {
+        let mut owners: Vec<u16> = self.take_watched().into_iter().map(|(owner, _)| owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        for owner in owners {
+            if owner == core.server.shard {
+                core.keys.forget_watch(client_id);
+            } else {
+                core.server.stats.mesh_messages += 1;
+                outbox.push_back((owner, ShardMessage(Message::Unwatch { client_id })));
+            }
+        }
     }
 
     /// Whether `EXEC` would change data.
@@ -94,20 +104,18 @@ impl Router<'_> {
 
     /// Queues a call, or says why not.
     pub fn enqueue(&mut self, call: Call, args: &Args<'_>, is_wanted: bool) {
-        let is_refused = call.row == REFUSED;
-        let row = (!is_refused).then(|| self.core.table.row(call.row));
-        let (is_forbidden, is_write) =
-            row.map_or((false, false), |row| (row.has(Flag::NoMulti), row.is_write));
         let queued = self.multi.queue.as_mut().expect("MULTI has made it");
-        if is_refused || is_forbidden {
+        if call.row == REFUSED {
             queued.is_refused = true;
-            if is_refused {
-                return self.refuse(&call, args, is_wanted);
-            }
+            return self.refuse(&call, args, is_wanted);
+        }
+        let row = self.core.table.row(call.row);
+        if row.has(Flag::NoMulti) {
+            queued.is_refused = true;
             return self.reply_error(&call, "ERR Command not allowed inside a transaction", is_wanted);
         }
         if !queued.is_refused {
-            queued.has_write |= is_write;
+            queued.has_write |= row.is_write;
             queued.calls.push_whole(call, args);
             let count = queued.calls.calls.len();
             self.session().queued = Some(count);
@@ -158,16 +166,9 @@ impl Router<'_> {
         self.spread_keys(keys, call, args, merge::same, is_wanted);
     }
 
-    /// Tells the owners of watched keys that the client watches none any more.
     fn unwatch(&mut self) {
         let client_id = self.session().id;
-        for shard in self.multi.take_watching() {
-            if shard == self.core.server.shard {
-                self.core.keys.forget_watch(client_id);
-            } else {
-                self.outbox.push_back((shard, ShardMessage(Message::Unwatch { client_id })));
-            }
-        }
+        self.multi.unwatch(client_id, self.core, self.outbox);
     }
 
     /// Forgets what was queued and watched.

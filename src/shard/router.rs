@@ -173,14 +173,17 @@ impl<'a> Router<'a> {
 
     #[inline]
     pub fn here(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
-        let id = self.session().id;
-        let caller = Caller { id, session: Some(self.client.index), no_touch: call.no_touch };
+        let caller = self.caller(call);
         let out = reply_buffer(self.flight, self.out);
         let before = out.len();
         self.is_over_limit |= !execute::run(self.core, call, args, out, caller, self.now_ms);
         if !is_wanted && !reply_turned_on(self.core, self.client) {
             out.truncate(before);
         }
+    }
+
+    fn caller(&mut self, call: &Call) -> Caller {
+        Caller { id: self.session().id, session: Some(self.client.index), no_touch: call.no_touch }
     }
 
     pub fn refuse(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
@@ -218,7 +221,7 @@ impl<'a> Router<'a> {
     // Several keys, several shards --------------------------------------------------------------------------------
 
     /// The shard that owns all keys of a call; nothing if they are spread.
-    pub fn common_owner(&self, keys: Keys, call: &Call, args: &Args<'_>) -> Option<u16> {
+    fn common_owner(&self, keys: Keys, call: &Call, args: &Args<'_>) -> Option<u16> {
         let first = self.core.owner(Slot::new(call.slot).expect("the row has a key"));
         if self.core.server.shards == 1 {
             return Some(first);
@@ -269,8 +272,7 @@ impl<'a> Router<'a> {
         // What reaches nothing of others, or has no others to consider, needs no turn; but it comes after what came before.
         let is_apart = reach == Reach::Nothing && self.flight.is_none();
         let local = (is_apart || shards == 1).then(|| {
-            let id = self.session().id;
-            let caller = Caller { id, session: Some(self.client.index), no_touch: call.no_touch };
+            let caller = self.caller(&call);
             let mut reply = Vec::new();
             self.is_over_limit |= !execute::run(self.core, &call, args, &mut reply, caller, self.now_ms);
             reply
