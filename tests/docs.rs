@@ -279,7 +279,16 @@ fn command_row(row: &Command) -> String {
 }
 
 fn key_words(keys: Keys) -> String {
-    let Keys::At { first, last, step } = keys else { return String::new() };
+    let (first, last, step) = match keys {
+        Keys::None => return String::new(),
+        Keys::At { first, last, step } => (first, last, step),
+        Keys::Counted { count, also: 0 } => return format!("as many as word {count} says, behind it"),
+        Keys::Counted { count, also } => {
+            return format!("{also}, and as many as word {count} says, behind it");
+        }
+        Keys::Found { first: 0, .. } => return "as its words say".into(),
+        Keys::Found { first, .. } => return format!("{first}, and as its words say"),
+    };
     match last {
         -1 => format!("{first}, {}, ...", first + step),
         last if last < 0 => format!("{first}, {}, ... up to word {last} from the end", first + step),

@@ -97,7 +97,7 @@ impl<'a> Args<'a> {
 }
 
 /// Owned words, for a command that outlives its read buffer (and for tests).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnedArgs {
     buffer: Vec<u8>,
     spans: Vec<Span>,

@@ -78,6 +78,8 @@ pub const RING_COMPLETIONS: u32 = 8192;
 pub const TABLE_ENTRIES_MAX: usize = 1792;
 /// A string longer than this lives in its own allocation, so that appending to it is amortised, bytes.
 pub const INLINE_STRING_BYTES_MAX: usize = 4096;
+/// A packed collection longer than this lives in its own allocation: changing a shorter one copies it out and back, bytes.
+pub const INLINE_PACKED_BYTES_MAX: usize = 512;
 
 /// Shards of one process.
 pub const SHARDS_MAX: usize = 1024;

@@ -2,6 +2,7 @@
 //! Nothing here knows a type of the layers above, does I/O or reads a clock.
 
 pub mod args;
+pub mod double;
 pub mod float;
 pub mod glob;
 pub mod limits;

@@ -11,12 +11,12 @@
 use crate::base::args::{Args, OwnedArgs};
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
-use crate::resp::write::Writer;
+use crate::resp::write::{Protocol, Writer};
 use crate::store::keyspace::Key;
 use crate::store::object::Value;
 
 /// What `read` found at one key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Part {
     /// No live key.
     #[default]
@@ -25,12 +25,14 @@ pub enum Part {
     Present,
     /// A copy of the value, with its expiry.
     Value { value: Value, expire_at_ms: Option<i64> },
+    /// What `read` prepared for the decision; only the command knows what it is.
+    Reply(Vec<u8>),
     /// A live key whose value has another type than the command reads.
     WrongType,
 }
 
 /// One change that `decide` orders. It runs on the shard of its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Write {
     /// The database.
     pub db: u16,
@@ -41,11 +43,14 @@ pub struct Write {
 }
 
 /// What happens to a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Change {
+    /// This command runs, whose one key it is; its reply is thrown away.
+    Call(OwnedArgs),
     /// It holds this value.
     Put { value: Value, expire_at_ms: Option<i64> },
     /// It is removed.
+    #[default]
     Delete,
 }
 
@@ -61,7 +66,7 @@ pub struct Decision {
 }
 
 /// What follows from the parts so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// These changes, which end the command; there may be none.
     Write(Vec<Write>),
@@ -99,7 +104,7 @@ pub fn run_here(
     loop {
         match (gather.decide)(decision, args, &mut parts, &mut cx.reply)? {
             Next::Write(writes) => {
-                writes.iter().for_each(|write| apply(cx, write));
+                writes.into_iter().for_each(|write| apply(cx, write));
                 return Ok(());
             }
             Next::Read(keys) => {
@@ -113,12 +118,28 @@ pub fn run_here(
 }
 
 /// Carries out one change on the shard of its key.
-pub fn apply(cx: &mut Cx<'_>, write: &Write) {
+pub fn apply(cx: &mut Cx<'_>, write: Write) {
     let key = Key::new(&write.key);
-    match &write.change {
-        Change::Put { value, expire_at_ms } => cx.keys.put(write.db, &key, value, *expire_at_ms, cx.clock()),
+    match write.change {
+        Change::Put { value, expire_at_ms } => cx.keys.put(write.db, &key, value, expire_at_ms, cx.clock()),
         Change::Delete => {
             cx.keys.remove(write.db, &key, cx.now_ms);
+        }
+        Change::Call(words) => {
+            let args = words.args();
+            let row = cx.table.resolve(&args).expect("a decision calls commands that there are");
+            let mut no_reply = Vec::new();
+            let mut call = Cx {
+                table: cx.table,
+                keys: &mut *cx.keys,
+                server: &mut *cx.server,
+                reply: Writer::new(&mut no_reply, Protocol::Resp2),
+                db: write.db,
+                now_ms: cx.now_ms,
+                caller: cx.caller,
+                located: None,
+            };
+            (cx.table.row(row).run)(&mut call, &args).expect("the decision has seen that it can run");
         }
     }
 }

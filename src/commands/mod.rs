@@ -13,9 +13,17 @@ pub mod table;
 #[cfg(test)]
 pub mod testing;
 
+mod bitmap;
 mod connection;
 mod container;
+mod geo;
+mod hash;
+mod hyperloglog;
 mod keys;
+mod list;
 mod server;
+mod set;
+mod sorted_set;
+mod stream;
 mod string;
 pub mod transactions;

@@ -1,12 +1,20 @@
 //! The command table: one row per command, in families, and the lookup from a name to its row.
 //! Routing, arity errors, `COMMAND`, documentation and tests all read these rows. Never runs a command.
 
+use std::iter::StepBy;
+use std::ops::Range;
+use std::vec;
+
 use crate::base::args::Args;
+use crate::base::number::parse_i64;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::Gather;
 use crate::commands::merge::Merge;
-use crate::commands::{connection, keys, server, string, transactions};
+use crate::commands::{
+    bitmap, connection, geo, hash, hyperloglog, keys, list, server, set, sorted_set, stream, string,
+    transactions,
+};
 
 /// One command.
 #[derive(Clone, Copy)]
@@ -77,7 +85,7 @@ pub(super) const fn row(
 }
 
 /// The key words of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Keys {
     /// No key.
     None,
@@ -89,6 +97,20 @@ pub enum Keys {
         last: i16,
         /// Distance between key words.
         step: u16,
+    },
+    /// One word says how many keys follow it.
+    Counted {
+        /// Index of that word.
+        count: u16,
+        /// Index of one more key word, such as a destination; 0 is none.
+        also: u16,
+    },
+    /// A grammar of its own.
+    Found {
+        /// Index of the key word that is always there; 0 is none.
+        first: u16,
+        /// The indices of all key words, that one first; none if the words follow no such grammar, which `run` reports.
+        find: fn(&Args<'_>) -> Vec<usize>,
     },
 }
 
@@ -102,21 +124,75 @@ pub const ALL_KEYS: Keys = Keys::At { first: 1, last: -1, step: 1 };
 pub const KEY_VALUES: Keys = Keys::At { first: 1, last: -1, step: 2 };
 
 impl Keys {
-    /// Indices of the key words of a call with `words` words.
+    /// Whether there is no key.
+    pub fn is_none(self) -> bool {
+        matches!(self, Keys::None)
+    }
+
+    /// Whether the key words depend on others: Redis's `movablekeys`.
+    pub fn are_movable(self) -> bool {
+        matches!(self, Keys::Counted { .. } | Keys::Found { .. })
+    }
+
+    /// Indices of the key words of a call. None for a call whose count of keys is wrong, which `run` reports.
     #[inline]
-    pub fn indices(self, words: usize) -> impl Iterator<Item = usize> + Clone {
-        let (first, end, step) = match self {
-            Keys::None => (0, 0, 1),
+    pub fn indices(self, args: &Args<'_>) -> KeyWords {
+        let words = args.len();
+        match self {
+            Keys::None => KeyWords::Every { also: None, rest: (0..0).step_by(1) },
             Keys::At { first, last, step } => {
                 let end = if last < 0 {
                     words.saturating_sub(last.unsigned_abs() as usize - 1)
                 } else {
                     last as usize + 1
                 };
-                (usize::from(first), end.min(words), usize::from(step))
+                let rest = (usize::from(first)..end.min(words)).step_by(usize::from(step));
+                KeyWords::Every { also: None, rest }
             }
-        };
-        (first..end).step_by(step)
+            Keys::Counted { count, also } => {
+                let first = usize::from(count) + 1;
+                let keys = (first <= words).then(|| parse_i64(args.get(first - 1))).flatten();
+                match keys.and_then(|keys| usize::try_from(keys).ok()) {
+                    Some(keys) if 0 < keys && keys <= words - first => {
+                        let also = (also > 0).then_some(usize::from(also));
+                        KeyWords::Every { also, rest: (first..first + keys).step_by(1) }
+                    }
+                    _ => KeyWords::Every { also: None, rest: (0..0).step_by(1) },
+                }
+            }
+            Keys::Found { find, .. } => KeyWords::Found(find(args).into_iter()),
+        }
+    }
+
+    /// The index of the first key word of a call.
+    #[inline]
+    pub fn first(self, args: &Args<'_>) -> Option<usize> {
+        match self {
+            Keys::None => None,
+            Keys::At { first, .. } => Some(usize::from(first)),
+            _ => self.indices(args).next(),
+        }
+    }
+}
+
+/// The indices of a call's key words.
+#[derive(Clone, Debug)]
+pub enum KeyWords {
+    /// Words at equal distances, behind one more if there is one.
+    Every { also: Option<usize>, rest: StepBy<Range<usize>> },
+    /// Words that a grammar found.
+    Found(vec::IntoIter<usize>),
+}
+
+impl Iterator for KeyWords {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        match self {
+            KeyWords::Every { also, rest } => also.take().or_else(|| rest.next()),
+            KeyWords::Found(found) => found.next(),
+        }
     }
 }
 
@@ -200,6 +276,8 @@ pub enum Flag {
     NoMulti,
     /// Never in the slow log.
     SkipSlowlog,
+    /// May make the client wait.
+    Blocking,
 }
 
 impl Flag {
@@ -218,6 +296,7 @@ impl Flag {
             Flag::AllowBusy => "allow_busy",
             Flag::NoMulti => "no_multi",
             Flag::SkipSlowlog => "skip_slowlog",
+            Flag::Blocking => "blocking",
             Flag::Dangerous | Flag::Keyspace => return None,
         })
     }
@@ -236,6 +315,22 @@ pub enum Group {
     String,
     /// About several commands at once.
     Transactions,
+    /// About strings as rows of bits.
+    Bitmap,
+    /// About HyperLogLogs.
+    HyperLogLog,
+    /// About lists.
+    List,
+    /// About hashes.
+    Hash,
+    /// About sets.
+    Set,
+    /// About sorted sets.
+    SortedSet,
+    /// About places on the earth, kept in sorted sets.
+    Geo,
+    /// About streams.
+    Stream,
 }
 
 impl Group {
@@ -247,6 +342,14 @@ impl Group {
             Group::Server => "server",
             Group::String => "string",
             Group::Transactions => "transactions",
+            Group::Bitmap => "bitmap",
+            Group::HyperLogLog => "hyperloglog",
+            Group::List => "list",
+            Group::Hash => "hash",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
         }
     }
 }
@@ -275,10 +378,19 @@ impl Command {
             (self.group == Group::Generic || self.has(Flag::Keyspace), "@keyspace"),
             (self.has(Flag::ReadOnly), "@read"),
             (self.has(Flag::Write), "@write"),
+            (self.group == Group::Set, "@set"),
+            (self.group == Group::SortedSet, "@sortedset"),
+            (self.group == Group::List, "@list"),
+            (self.group == Group::Hash, "@hash"),
             (self.group == Group::String, "@string"),
+            (self.group == Group::Bitmap, "@bitmap"),
+            (self.group == Group::HyperLogLog, "@hyperloglog"),
+            (self.group == Group::Geo, "@geo"),
+            (self.group == Group::Stream, "@stream"),
             (self.has(Flag::Admin), "@admin"),
             (is_fast, "@fast"),
             (!is_fast, "@slow"),
+            (self.has(Flag::Blocking), "@blocking"),
             (self.has(Flag::Dangerous), "@dangerous"),
             (self.group == Group::Connection, "@connection"),
             (self.group == Group::Transactions, "@transaction"),
@@ -312,7 +424,21 @@ impl Default for Table {
 impl Table {
     /// The built-in commands.
     pub fn new() -> Table {
-        let families = [string::ROWS, keys::ROWS, transactions::ROWS, connection::ROWS, server::ROWS];
+        let families = [
+            string::ROWS,
+            bitmap::ROWS,
+            hyperloglog::ROWS,
+            list::ROWS,
+            hash::ROWS,
+            set::ROWS,
+            sorted_set::ROWS,
+            geo::ROWS,
+            stream::ROWS,
+            keys::ROWS,
+            transactions::ROWS,
+            connection::ROWS,
+            server::ROWS,
+        ];
         let mut rows: Vec<Command> = families.concat();
         #[cfg(test)]
         rows.push(crate::commands::testing::FOLLOW);
@@ -470,7 +596,7 @@ mod tests {
                 table.find(row.name.to_ascii_uppercase().as_bytes()).map(|i| table.row(i).name),
                 Some(row.name)
             );
-            let has_keys = row.keys != Keys::None;
+            let has_keys = !row.keys.is_none();
             match row.spread {
                 Spread::Key | Spread::Keys(_) | Spread::Gather(_) | Spread::Connection(Verb::Watch) => {
                     assert!(has_keys, "{} has no key to route by", row.name);
@@ -487,9 +613,20 @@ mod tests {
 
     #[test]
     fn counts_key_words() {
-        assert_eq!(ONE_KEY.indices(3).collect::<Vec<_>>(), [1]);
-        assert_eq!(ALL_KEYS.indices(4).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(KEY_VALUES.indices(5).collect::<Vec<_>>(), [1, 3]);
-        assert_eq!(Keys::None.indices(5).count(), 0);
+        let indices = |keys: Keys, line: &str| -> Vec<usize> {
+            let words = OwnedArgs::new(line.split(' '));
+            assert_eq!(keys.first(&words.args()), keys.indices(&words.args()).next());
+            keys.indices(&words.args()).collect()
+        };
+        assert_eq!(indices(ONE_KEY, "get k v"), [1]);
+        assert_eq!(indices(ALL_KEYS, "del a b c"), [1, 2, 3]);
+        assert_eq!(indices(KEY_VALUES, "mset a 1 b 2"), [1, 3]);
+        assert_eq!(indices(Keys::None, "ping a b").len(), 0);
+        let counted = Keys::Counted { count: 1, also: 0 };
+        assert_eq!(indices(counted, "sintercard 2 a b LIMIT 1"), [2, 3]);
+        for wrong in ["sintercard 0 a", "sintercard -1 a", "sintercard x a", "sintercard 2 a"] {
+            assert_eq!(indices(counted, wrong), []);
+        }
+        assert_eq!(indices(Keys::Counted { count: 2, also: 1 }, "zunionstore to 1 a WEIGHTS 1"), [1, 3]);
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Source: the Redis serialization protocol specification, versions 2 and 3.
 
+use crate::base::double::format_double;
+
 /// The version a client speaks; `HELLO` changes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -151,6 +153,19 @@ impl<'a> Writer<'a> {
         self.bulk(itoa::Buffer::new().format(value).as_bytes());
     }
 
+    /// A double: of its own type in RESP3, its text as a bulk string in RESP2.
+    pub fn double(&mut self, value: f64) {
+        let text = format_double(value);
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => {
+                self.buffer.push(b',');
+                self.buffer.extend_from_slice(text.as_bytes());
+                self.buffer.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
     /// Text for people: verbatim in RESP3, bulk in RESP2.
     pub fn verbatim(&mut self, text: &str) {
         match self.protocol {
@@ -257,16 +272,17 @@ mod tests {
             w.map(1);
             w.set(2);
             w.boolean(true);
+            w.double(1.5);
         };
         let same =
             "+OK\r\n+PONG\r\n-ERR a  b\r\n:-1\r\n:7\r\n$3\r\nabc\r\n$12\r\nxxxxxxxxxxxx\r\n$3\r\n100\r\n";
         assert_eq!(
             written(Protocol::Resp2, everything),
-            format!("{same}$2\r\nhi\r\n$-1\r\n*-1\r\n*0\r\n*2\r\n*2\r\n:1\r\n")
+            format!("{same}$2\r\nhi\r\n$-1\r\n*-1\r\n*0\r\n*2\r\n*2\r\n:1\r\n$3\r\n1.5\r\n")
         );
         assert_eq!(
             written(Protocol::Resp3, everything),
-            format!("{same}=6\r\ntxt:hi\r\n_\r\n_\r\n*0\r\n%1\r\n~2\r\n#t\r\n")
+            format!("{same}=6\r\ntxt:hi\r\n_\r\n_\r\n*0\r\n%1\r\n~2\r\n#t\r\n,1.5\r\n")
         );
     }
 }

@@ -7,6 +7,8 @@
 //! a batch runs, a first pass fetches the heads of all its tables, and a second finds every entry by its 16 hash bits, without
 //! touching it, and fetches it. The misses of one batch overlap instead of following each other.
 
+use std::mem::take;
+
 use crate::base::args::{Args, Span};
 use crate::base::limits::PREFETCH_BATCH;
 use crate::base::slot::Slot;
@@ -49,7 +51,8 @@ impl Core {
     #[inline]
     fn cx<'a>(&'a mut self, call: &Call, out: &'a mut Vec<u8>, caller: Caller, now_ms: i64) -> Cx<'a> {
         let located = match self.table.row(call.row).keys {
-            Keys::None => None,
+            // Where the words stand depends on others; a key is located again where it is used.
+            Keys::None | Keys::Counted { .. } | Keys::Found { .. } => None,
             Keys::At { first, .. } => Slot::new(call.slot).map(|slot| (usize::from(first), slot, call.hash)),
         };
         let bytes_max = self.server.config.reply_bytes_max;
@@ -109,7 +112,7 @@ pub(super) fn read_part(core: &mut Core, call: &Call, args: &Args<'_>, word: usi
 }
 
 /// Carries out one change of a gathering command.
-pub(super) fn apply(core: &mut Core, call: &Call, write: &gather::Write, now_ms: i64) {
+pub(super) fn apply(core: &mut Core, call: &Call, write: gather::Write, now_ms: i64) {
     let mut no_reply = Vec::new();
     gather::apply(&mut core.cx(call, &mut no_reply, Caller::default(), now_ms), write);
 }
@@ -186,7 +189,10 @@ pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
                     }
                 }
                 Stage::Read(word) => parts.push(read_part(core, call, &args, word as usize, now_ms)),
-                Stage::Apply(index) => apply(core, call, &writes[index as usize], now_ms),
+                Stage::Apply(index) => {
+                    let write = take(&mut writes[index as usize]);
+                    apply(core, call, write, now_ms);
+                }
                 Stage::CheckWatched => {
                     if core.keys.end_watch(*client_id, now_ms) {
                         *is_dirty = true;

@@ -158,7 +158,7 @@ impl Router<'_> {
 
     fn watch(&mut self, call: Call, args: &Args<'_>, is_wanted: bool) {
         let &Command { keys, .. } = self.core.table.row(call.row);
-        for word in keys.indices(args.len()) {
+        for word in keys.indices(args) {
             let key = Key::new(args.get(word));
             self.multi.watched.push((self.core.owner(key.slot), key.hash));
             self.multi.watched_bytes += key.bytes.len();

@@ -7,7 +7,6 @@ use crate::base::limits::{
     QUERY_BYTES_KEPT_MAX,
 };
 use crate::base::slot::Slot;
-use crate::commands::table::Keys;
 use crate::resp::parse::{Parser, ProtocolError, Step};
 use crate::resp::write::Protocol;
 use crate::shard::client::{Client, Closing};
@@ -87,9 +86,9 @@ pub(super) fn announce(shard: &mut Shard, client: ClientRef, data: &mut [u8]) {
     }
     let args = Args::new(data, spans);
     let Ok(row) = core.table.resolve(&args) else { return };
-    let Keys::At { first, .. } = core.table.row(row).keys else { return };
+    let Some(first) = core.table.row(row).keys.first(&args) else { return };
     let Some(session) = core.server.sessions.get(client.index) else { return };
-    let key = Key::new(args.get(usize::from(first)));
+    let key = Key::new(args.get(first));
     if core.owner(key.slot) == core.server.shard {
         core.keys.prefetch_table(session.db, &key);
         shard.announced.push((session.db, key.slot, key.hash));
@@ -262,8 +261,8 @@ fn locate(core: &Core, buffer: &[u8], batch: &mut Batch, db: u16) {
         previous = named_alone.then(|| (args.get(0), row));
         call.row = row;
         call.db = db;
-        if let Keys::At { first, .. } = core.table.row(row).keys {
-            let key = Key::new(args.get(usize::from(first)));
+        if let Some(first) = core.table.row(row).keys.first(&args) {
+            let key = Key::new(args.get(first));
             call.slot = key.slot.index() as u16;
             call.hash = key.hash;
         }

@@ -137,8 +137,12 @@ impl<'a> Router<'a> {
         match spread {
             Spread::Home => self.here(&call, args, is_wanted),
             Spread::Connection(verb) => self.connection(verb, call, args, is_wanted),
+            Spread::Key | Spread::Keys(_) | Spread::Gather(_) if call.slot == u16::MAX => {
+                // Its words do not name its keys as they should: it runs to say so.
+                self.here(&call, args, is_wanted);
+            }
             Spread::Key => {
-                let slot = Slot::new(call.slot).expect("the row has a key");
+                let slot = Slot::new(call.slot).expect("the call has a key");
                 self.at(self.core.owner(slot), &call, args, is_wanted);
             }
             Spread::Keys(merge) => self.spread_keys(keys, call, args, merge, is_wanted),
@@ -226,7 +230,7 @@ impl<'a> Router<'a> {
         if self.core.server.shards == 1 {
             return Some(first);
         }
-        let mut others = keys.indices(args.len()).skip(1);
+        let mut others = keys.indices(args).skip(1);
         others.all(|i| self.core.owner(key_slot(args.get(i))) == first).then_some(first)
     }
 
@@ -243,7 +247,7 @@ impl<'a> Router<'a> {
         }
         let mut targets: Vec<u16> = Vec::new();
         let mut order: Vec<u16> = Vec::with_capacity((args.len() - first) / step);
-        for key in keys.indices(args.len()) {
+        for key in keys.indices(args) {
             let owner = self.core.owner(key_slot(args.get(key)));
             let part = targets.iter().position(|&target| target == owner).unwrap_or_else(|| {
                 targets.push(owner);
@@ -253,7 +257,7 @@ impl<'a> Router<'a> {
         }
         let is_write = self.core.table.row(call.row).is_write;
         for (part, &target) in targets.iter().enumerate() {
-            let of_part = || keys.indices(args.len()).zip(&order).filter(|(_, to)| usize::from(**to) == part);
+            let of_part = || keys.indices(args).zip(&order).filter(|(_, to)| usize::from(**to) == part);
             let calls = packed(self.packing, self.spare_calls, target);
             let groups = of_part().flat_map(|(key, _)| (key..key + step).map(|i| args.get(i)));
             calls.push(Call { slot: u16::MAX, ..call }, (0..first).map(|i| args.get(i)).chain(groups));
@@ -322,7 +326,7 @@ impl<'a> Router<'a> {
     /// Reads all keys; the decision follows when the flight has come back.
     fn gather(&mut self, keys: Keys, call: Call, args: &Args<'_>, gather: &'static Gather, is_wanted: bool) {
         let mut asked = Vec::new();
-        for word in keys.indices(args.len()) {
+        for word in keys.indices(args) {
             let owner = self.core.owner(key_slot(args.get(word)));
             // The slot and hash in a call are those of its first key word alone.
             if gather.reads_key_alone {
@@ -402,7 +406,7 @@ impl<'a> Router<'a> {
         let row = self.core.table.row(call.row);
         let is_write = row.is_write;
         let all = 0..self.core.server.shards;
-        for word in row.keys.indices(args.len()) {
+        for word in row.keys.indices(args) {
             let key = Key::new(args.get(word));
             visit(self.core.owner(key.slot), Claimed::Key(Intent::new(key.hash, is_write)));
         }

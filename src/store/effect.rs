@@ -1,11 +1,25 @@
 //! The effects that changes of the keyspace leave: absolute, ordered, and enough to rebuild exactly the live state.
 //! Never a command: replaying needs no clock, no seed and no plugin.
 
-use crate::store::object::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::store::object::ValueRef;
 use crate::store::watch::Watched;
 
-/// One change, borrowed from where it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// The head.
+    Left,
+    /// The tail.
+    Right,
+}
+
+/// The id of a stream's entry: milliseconds and a number among those of one millisecond.
+pub type EntryId = (u64, u64);
+
+/// One change, borrowed from where it happened. A collection whose last element goes is gone with its key; only streams stay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Effect<'a> {
     /// The key holds this string, and expires at this time if at all.
     SetString { key: &'a [u8], value: &'a [u8], expire_at_ms: Option<i64> },
@@ -19,53 +33,118 @@ pub enum Effect<'a> {
     Flush,
     /// The database and another one changed places.
     Swap { with: u16 },
-}
 
-/// An effect that owns its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnedEffect {
-    /// As `Effect::SetString`.
-    SetString { key: Vec<u8>, value: Vec<u8>, expire_at_ms: Option<i64> },
-    /// As `Effect::SetRange`.
-    SetRange { key: Vec<u8>, offset: usize, bytes: Vec<u8> },
-    /// As `Effect::Delete`.
-    Delete { key: Vec<u8> },
-    /// As `Effect::ExpireAt`.
-    ExpireAt { key: Vec<u8>, expire_at_ms: Option<i64> },
-    /// As `Effect::Flush`.
-    Flush,
-    /// As `Effect::Swap`.
-    Swap { with: u16 },
+    /// The list has one more element at an end.
+    ListPush { key: &'a [u8], end: End, element: &'a [u8] },
+    /// The list lost this many elements at an end.
+    ListPop { key: &'a [u8], end: End, count: u64 },
+    /// The element at `index` is another one.
+    ListSet { key: &'a [u8], index: u64, element: &'a [u8] },
+    /// A new element stands at `index`; those from there on moved back by one.
+    ListInsert { key: &'a [u8], index: u64, element: &'a [u8] },
+    /// The element at `index` is gone.
+    ListRemove { key: &'a [u8], index: u64 },
+
+    /// The field holds this value, and expires at this time if at all.
+    HashSet { key: &'a [u8], field: &'a [u8], value: &'a [u8], expire_at_ms: Option<i64> },
+    /// The field is gone.
+    HashDelete { key: &'a [u8], field: &'a [u8] },
+    /// The field expires at this time, or no longer does.
+    HashExpire { key: &'a [u8], field: &'a [u8], expire_at_ms: Option<i64> },
+
+    /// The set has one more member.
+    SetAdd { key: &'a [u8], member: &'a [u8] },
+    /// The member is gone.
+    SetRemove { key: &'a [u8], member: &'a [u8] },
+
+    /// The member is there with this score.
+    SortedSetAdd { key: &'a [u8], member: &'a [u8], score: f64 },
+    /// The member is gone.
+    SortedSetRemove { key: &'a [u8], member: &'a [u8] },
+
+    /// The stream has one more entry: fields and values in turn. Its last id and its count of entries added follow.
+    StreamAdd { key: &'a [u8], id: EntryId, fields: Vec<&'a [u8]> },
+    /// The entry is gone.
+    StreamDelete { key: &'a [u8], id: EntryId },
+    /// Every entry with a smaller id is gone.
+    StreamTrim { key: &'a [u8], before: EntryId },
+    /// What the stream remembers besides its entries.
+    StreamSetId { key: &'a [u8], last_id: EntryId, entries_added: u64, max_deleted_id: EntryId },
+    /// The group is there and stands here.
+    StreamGroup { key: &'a [u8], group: &'a [u8], last_id: EntryId, entries_read: Option<u64> },
+    /// The group is gone.
+    StreamGroupDelete { key: &'a [u8], group: &'a [u8] },
+    /// The consumer is there, was seen and was active then.
+    StreamConsumer {
+        key: &'a [u8],
+        group: &'a [u8],
+        consumer: &'a [u8],
+        seen_ms: i64,
+        active_ms: Option<i64>,
+    },
+    /// The consumer is gone, with what was pending for it.
+    StreamConsumerDelete { key: &'a [u8], group: &'a [u8], consumer: &'a [u8] },
+    /// The entry is pending for the consumer, and for no other.
+    StreamPending {
+        key: &'a [u8],
+        group: &'a [u8],
+        id: EntryId,
+        consumer: &'a [u8],
+        delivered_ms: i64,
+        deliveries: u64,
+    },
+    /// The entry is no longer pending.
+    StreamAck { key: &'a [u8], group: &'a [u8], id: EntryId },
 }
 
 impl<'a> Effect<'a> {
     /// The one key it is about.
-    pub fn key(self) -> Option<&'a [u8]> {
+    pub fn key(&self) -> Option<&'a [u8]> {
         match self {
             Effect::SetString { key, .. }
             | Effect::SetRange { key, .. }
             | Effect::Delete { key }
-            | Effect::ExpireAt { key, .. } => Some(key),
+            | Effect::ExpireAt { key, .. }
+            | Effect::ListPush { key, .. }
+            | Effect::ListPop { key, .. }
+            | Effect::ListSet { key, .. }
+            | Effect::ListInsert { key, .. }
+            | Effect::ListRemove { key, .. }
+            | Effect::HashSet { key, .. }
+            | Effect::HashDelete { key, .. }
+            | Effect::HashExpire { key, .. }
+            | Effect::SetAdd { key, .. }
+            | Effect::SetRemove { key, .. }
+            | Effect::SortedSetAdd { key, .. }
+            | Effect::SortedSetRemove { key, .. }
+            | Effect::StreamAdd { key, .. }
+            | Effect::StreamDelete { key, .. }
+            | Effect::StreamTrim { key, .. }
+            | Effect::StreamSetId { key, .. }
+            | Effect::StreamGroup { key, .. }
+            | Effect::StreamGroupDelete { key, .. }
+            | Effect::StreamConsumer { key, .. }
+            | Effect::StreamConsumerDelete { key, .. }
+            | Effect::StreamPending { key, .. }
+            | Effect::StreamAck { key, .. } => Some(key),
             Effect::Flush | Effect::Swap { .. } => None,
         }
     }
 
-    /// A copy that owns its bytes.
-    pub fn to_owned(self) -> OwnedEffect {
-        match self {
-            Effect::SetString { key, value, expire_at_ms } => {
-                OwnedEffect::SetString { key: key.to_vec(), value: value.to_vec(), expire_at_ms }
-            }
-            Effect::SetRange { key, offset, bytes } => {
-                OwnedEffect::SetRange { key: key.to_vec(), offset, bytes: bytes.to_vec() }
-            }
-            Effect::Delete { key } => OwnedEffect::Delete { key: key.to_vec() },
-            Effect::ExpireAt { key, expire_at_ms } => {
-                OwnedEffect::ExpireAt { key: key.to_vec(), expire_at_ms }
-            }
-            Effect::Flush => OwnedEffect::Flush,
-            Effect::Swap { with } => OwnedEffect::Swap { with },
-        }
+    /// The effect as bytes of its own.
+    pub fn to_owned(&self) -> OwnedEffect {
+        OwnedEffect(postcard::to_stdvec(self).expect("an effect is plain data").into())
+    }
+}
+
+/// An effect that owns its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedEffect(Box<[u8]>);
+
+impl OwnedEffect {
+    /// The effect.
+    pub fn effect(&self) -> Effect<'_> {
+        postcard::from_bytes(&self.0).expect("the bytes were made by `Effect::to_owned`")
     }
 }
 
@@ -103,10 +182,19 @@ impl Journal {
         }
     }
 
-    /// Records that the key now holds `value`.
-    pub fn record_value(&mut self, db: u16, key: &[u8], value: &Value, expire_at_ms: Option<i64>) {
-        match value {
-            Value::String(bytes) => self.record(db, Effect::SetString { key, value: bytes, expire_at_ms }),
+    /// Records that the key, whatever it held, now holds `value`.
+    pub fn record_value(&mut self, db: u16, key: &[u8], value: ValueRef<'_>, expire_at_ms: Option<i64>) {
+        if !self.is_on() {
+            return;
+        }
+        if let ValueRef::String(string) = value {
+            return string
+                .with_bytes(|value| self.record(db, Effect::SetString { key, value, expire_at_ms }));
+        }
+        self.record(db, Effect::Delete { key });
+        value.effects(key, &mut |effect| self.record(db, effect));
+        if expire_at_ms.is_some() {
+            self.record(db, Effect::ExpireAt { key, expire_at_ms });
         }
     }
 }

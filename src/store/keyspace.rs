@@ -6,8 +6,11 @@ use std::ops::Range;
 use crate::base::limits::{DATABASES, EXPIRED_STEP, INLINE_STRING_BYTES_MAX, RANDOM_CHOICES_MAX, TABLE_COST};
 use crate::base::rng::Rng;
 use crate::base::slot::{SLOTS, Slot, key_slot};
+use crate::store::collection::EncodingLimits;
 use crate::store::effect::{Effect, Journal, OwnedEffect};
-use crate::store::object::{self, Entry, Object, StringRef, Value, allocated_bytes, payload, string_payload};
+use crate::store::object::{
+    self, Entry, StringRef, Value, ValueRef, allocated_bytes, string_payload, with_payload,
+};
 use crate::store::table::{SlotTable, hash_key, tag_of};
 use crate::sys::cell::{Held, Payload};
 
@@ -76,6 +79,10 @@ pub struct Keyspace {
     journal: Journal,
     /// Tables of flushed databases, freed a few at a time.
     discarded: Vec<SlotTable>,
+    /// Where a packed collection is changed; kept for the next one.
+    scratch: Vec<u8>,
+    /// How large packed collections may grow.
+    pub encoding: EncodingLimits,
     /// What lookups since start found.
     pub counts: KeyspaceCounts,
 }
@@ -90,6 +97,8 @@ impl Keyspace {
             slot_count: slots.len(),
             journal: Journal::default(),
             discarded: Vec::new(),
+            scratch: Vec::new(),
+            encoding: EncodingLimits::default(),
             counts: KeyspaceCounts::default(),
         }
     }
@@ -329,10 +338,10 @@ impl Keyspace {
         Ok(sum)
     }
 
-    /// Puts a value of any type under a key, replacing what is there.
-    pub fn put(&mut self, db: u16, key: &Key<'_>, value: &Value, expire_at_ms: Option<i64>, clock: u32) {
-        self.journal.record_value(db, key.bytes, value, expire_at_ms);
-        self.store(db, key, payload(value), expire_at_ms, clock);
+    /// Puts a value of any type under a key, replacing what is there. A collection has elements, unless it is a stream.
+    pub fn put(&mut self, db: u16, key: &Key<'_>, value: Value, expire_at_ms: Option<i64>, clock: u32) {
+        self.journal.record_value(db, key.bytes, value.as_ref(), expire_at_ms);
+        with_payload(value, |payload| self.store(db, key, payload, expire_at_ms, clock));
     }
 
     /// Writes `bytes` into the string at a key from `offset` on, filling a gap with zeros, and returns the new length.
@@ -407,12 +416,11 @@ impl Keyspace {
             return false;
         }
         let (expire_at_ms, clock) = (entry.expire_at_ms(), entry.clock());
-        if self.journal.is_on() {
-            self.journal.record_value(to.0, to.1.bytes, &Value::of(&entry), expire_at_ms);
-        }
+        self.journal.record_value(to.0, to.1.bytes, ValueRef::of(&entry), expire_at_ms);
         let payload = match entry.held() {
             Held::Bytes(bytes) => Payload::Bytes(bytes),
             Held::Integer(number) => Payload::Integer(number),
+            Held::Packed(label, bytes) => Payload::Packed(label, bytes),
             Held::Boxed(_) => {
                 // The object itself moves: renaming a large value copies nothing but its key.
                 let object = entry.into_boxed().expect("the value is boxed");
@@ -470,42 +478,6 @@ impl Keyspace {
     /// Whether flushed databases still wait to be freed.
     pub fn has_discarded(&self) -> bool {
         !self.discarded.is_empty()
-    }
-
-    /// Applies a journaled effect, as recovery does. Expired values are kept until a read finds them, as in the live state.
-    pub fn apply(&mut self, db: u16, effect: &OwnedEffect) {
-        match effect {
-            OwnedEffect::SetString { key, value, expire_at_ms } => {
-                self.set_string(db, &Key::new(key), value, *expire_at_ms, 0);
-            }
-            OwnedEffect::SetRange { key, offset, bytes } => {
-                self.set_range(db, &Key::new(key), *offset, bytes, i64::MIN, 0)
-                    .expect("the journal sets ranges of strings");
-            }
-            OwnedEffect::Delete { key } => {
-                self.remove(db, &Key::new(key), i64::MIN);
-            }
-            OwnedEffect::ExpireAt { key, expire_at_ms } => {
-                self.set_expiry(db, &Key::new(key), *expire_at_ms);
-            }
-            OwnedEffect::Flush => self.flush(db),
-            OwnedEffect::Swap { with } => self.swap(db, *with, i64::MIN),
-        }
-    }
-
-    /// A number that two keyspaces share when they hold the same keys, values and expiries, in any order and encoding.
-    pub fn digest(&self) -> u64 {
-        let mut digest = 0u64;
-        for (number, db) in self.dbs.iter().enumerate() {
-            for entry in db.slots.iter().flat_map(SlotTable::iter) {
-                let mut text = format!("{number} {:?} {:?} ", entry.expire_at_ms(), entry.key()).into_bytes();
-                match Value::of(entry) {
-                    Value::String(bytes) => text.extend_from_slice(&bytes),
-                }
-                digest = digest.wrapping_add(hash_key(&text));
-            }
-        }
-        digest
     }
 
     // Watching ----------------------------------------------------------------------------------------------------
@@ -569,11 +541,15 @@ impl Keyspace {
     fn locate_live(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> Option<usize> {
         let table = self.table(db, key.slot)?;
         let bucket = table.locate(key.hash, key.bytes)?;
-        if is_expired(table.at(key.hash, bucket), now_ms) {
+        let entry = table.at(key.hash, bucket);
+        if is_expired(entry, now_ms) {
             self.unlink(db, key);
             self.counts.expired += 1;
             self.journal.record(db, Effect::Delete { key: key.bytes });
             return None;
+        }
+        if has_expired_fields(entry, now_ms) {
+            return self.remove_expired_fields(db, key, bucket, now_ms);
         }
         Some(bucket)
     }
@@ -618,11 +594,23 @@ impl Keyspace {
         &mut self,
         db: u16,
         key: &Key<'_>,
-        payload: Payload<'_, Object>,
+        payload: Payload<'_, Value>,
         expire_at_ms: Option<i64>,
         clock: u32,
     ) {
         self.counts.changes += 1;
+        self.place_payload(db, key, payload, expire_at_ms, clock);
+    }
+
+    /// As `store`, for a change that is counted elsewhere.
+    fn place_payload(
+        &mut self,
+        db: u16,
+        key: &Key<'_>,
+        payload: Payload<'_, Value>,
+        expire_at_ms: Option<i64>,
+        clock: u32,
+    ) {
         let at = slot_index(self.first_slot, key.slot);
         let db = &mut self.dbs[usize::from(db)];
         if db.slots.is_empty() {
@@ -654,14 +642,20 @@ pub fn is_expired(entry: &Entry, now_ms: i64) -> bool {
     entry.expire_at_ms().is_some_and(|at| at <= now_ms)
 }
 
+/// Whether fields of a hash have expired that are still there.
+#[inline]
+fn has_expired_fields(entry: &Entry, now_ms: i64) -> bool {
+    matches!(entry.held(), Held::Boxed(Value::Hash(hash)) if hash.has_expired(now_ms))
+}
+
 #[inline]
 fn slot_index(first: u16, slot: Slot) -> usize {
     slot.index() - usize::from(first)
 }
 
 /// A string that stays bytes even if it looks like a number, as Redis keeps one that was edited in place.
-fn raw_payload(bytes: Vec<u8>) -> Payload<'static, Object> {
-    Payload::Boxed(Box::new(Object::String(bytes)))
+fn raw_payload(bytes: Vec<u8>) -> Payload<'static, Value> {
+    Payload::Boxed(Box::new(Value::String(bytes)))
 }
 
 /// Writes a range into the string of `entry` and returns the new length. A string that grows moves to its own allocation.
@@ -669,7 +663,7 @@ fn write_range(entry: &mut Entry, offset: usize, bytes: &[u8]) -> Result<usize, 
     let old = object::string(entry).ok_or(WrongType)?;
     let length = old.len().max(offset + bytes.len());
     if length > INLINE_STRING_BYTES_MAX
-        && let Some(Object::String(string)) = entry.boxed_mut()
+        && let Some(Value::String(string)) = entry.boxed_mut()
     {
         if string.len() < length {
             string.resize(length, 0);
@@ -694,6 +688,9 @@ fn write_range(entry: &mut Entry, offset: usize, bytes: &[u8]) -> Result<usize, 
     }
     Ok(length)
 }
+
+mod collections;
+mod replay;
 
 #[cfg(test)]
 mod tests;

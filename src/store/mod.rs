@@ -2,12 +2,18 @@
 //! Synchronous and deterministic: no I/O, no clock, no thread, no text of the wire protocol.
 
 pub mod cells;
+pub mod collection;
 pub mod effect;
+pub mod hash;
 pub mod intset;
 pub mod keyspace;
+pub mod list;
 pub mod listpack;
 pub mod object;
 pub mod ordered;
 pub mod scan;
+pub mod set;
+pub mod sorted_set;
+pub mod stream;
 pub mod table;
 pub mod watch;

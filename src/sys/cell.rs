@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! word:       [ tag: 16 | pointer: 48 ]
-//! allocation: kind u8 | flags u8 | - u16 | clock u32 | key bytes u32 | value bytes u32 | [expiry i64] | key | value
+//! allocation: kind u8 | flags u8 | label u8 | - u8 | clock u32 | key bytes u32 | value bytes u32 | [expiry i64] | key | value
 //! ```
 //!
 //! The expiry is there only where flags say so, which keeps a 12-byte key with a 64-byte value inside mimalloc's 96-byte
@@ -26,12 +26,14 @@ const STEP: usize = 16;
 const KIND_BYTES: u8 = 0;
 const KIND_INTEGER: u8 = 1;
 const KIND_BOXED: u8 = 2;
+const KIND_PACKED: u8 = 3;
 
 #[repr(C)]
 struct Header {
     kind: u8,
     flags: u8,
-    unused: u16,
+    label: u8,
+    unused: u8,
     clock: u32,
     key_bytes: u32,
     value_bytes: u32,
@@ -47,6 +49,8 @@ pub enum Held<'a, T> {
     Bytes(&'a [u8]),
     /// A number beside the key.
     Integer(i64),
+    /// Bytes beside the key that are no string: a label says what.
+    Packed(u8, &'a [u8]),
     /// An object of its own.
     Boxed(&'a T),
 }
@@ -58,6 +62,8 @@ pub enum Payload<'a, T> {
     Bytes(&'a [u8]),
     /// A number.
     Integer(i64),
+    /// Bytes to copy beside the key, and the label that says what they are.
+    Packed(u8, &'a [u8]),
     /// An object, whose ownership moves to the cell.
     Boxed(Box<T>),
 }
@@ -65,7 +71,7 @@ pub enum Payload<'a, T> {
 impl<T> Payload<'_, T> {
     fn bytes(&self) -> usize {
         match self {
-            Payload::Bytes(bytes) => bytes.len(),
+            Payload::Bytes(bytes) | Payload::Packed(_, bytes) => bytes.len(),
             Payload::Integer(_) | Payload::Boxed(_) => 8,
         }
     }
@@ -74,8 +80,13 @@ impl<T> Payload<'_, T> {
         match self {
             Payload::Bytes(_) => KIND_BYTES,
             Payload::Integer(_) => KIND_INTEGER,
+            Payload::Packed(..) => KIND_PACKED,
             Payload::Boxed(_) => KIND_BOXED,
         }
+    }
+
+    fn label(&self) -> u8 {
+        if let Payload::Packed(label, _) = self { *label } else { 0 }
     }
 }
 
@@ -101,6 +112,7 @@ impl<T> Cell<T> {
         let header = Header {
             kind: value.kind(),
             flags: if expire_at_ms.is_some() { HAS_EXPIRY } else { 0 },
+            label: value.label(),
             unused: 0,
             clock,
             key_bytes: u32::try_from(key.len()).expect("keys are bounded by the bulk limit"),
@@ -151,6 +163,7 @@ impl<T> Cell<T> {
         match self.header().kind {
             KIND_BYTES => Held::Bytes(bytes),
             KIND_INTEGER => Held::Integer(self.integer()),
+            KIND_PACKED => Held::Packed(self.header().label, bytes),
             // SAFETY: a boxed value's bytes are a pointer from `Box::into_raw`, owned by this cell and borrowed with it.
             _ => Held::Boxed(unsafe { &*boxed::<T>(bytes) }),
         }
@@ -221,6 +234,7 @@ impl<T> Cell<T> {
         }
         let header = self.header_mut();
         header.kind = value.kind();
+        header.label = value.label();
         header.value_bytes = value.bytes() as u32;
         self.write_value(value);
     }
@@ -235,6 +249,7 @@ impl<T> Cell<T> {
                 let payload = match self.header().kind {
                     KIND_BYTES => Payload::Bytes(self.value()),
                     KIND_INTEGER => Payload::Integer(self.integer()),
+                    KIND_PACKED => Payload::Packed(self.header().label, self.value()),
                     _ => Payload::Boxed(self.take_box()),
                 };
                 *self = Cell::new(self.tag(), self.key(), payload, expire_at_ms, clock);
@@ -321,7 +336,7 @@ impl<T> Cell<T> {
         let header = self.header();
         let at = HEADER + expiry_bytes(header) + header.key_bytes as usize;
         match value {
-            Payload::Bytes(bytes) => self.write(at, bytes),
+            Payload::Bytes(bytes) | Payload::Packed(_, bytes) => self.write(at, bytes),
             Payload::Integer(number) => self.write(at, &number.to_ne_bytes()),
             Payload::Boxed(object) => self.write(at, &(Box::into_raw(object) as usize).to_ne_bytes()),
         }
@@ -395,6 +410,9 @@ mod tests {
             }
             cell.replace(Payload::Integer(i64::MIN), expiry);
             assert!(matches!(cell.held(), Held::Integer(i64::MIN)));
+            cell.replace(Payload::Packed(3, b"packed"), expiry);
+            assert!(matches!(cell.held(), Held::Packed(3, b"packed")));
+            assert!(cell.bytes_mut().is_none(), "only a string's bytes are changed in place");
             cell.replace(Payload::Bytes(b"value"), expiry);
         }
         cell.bytes_mut().expect("bytes")[0] = b'V';

@@ -16,7 +16,7 @@ pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide, reads_
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     // Refused before anything is read: a copy onto itself would read a value for nothing.
     Options::parse(cx.db, args)?;
-    run_here(cx, args, TWO_KEYS.indices(args.len()), &GATHER)
+    run_here(cx, args, TWO_KEYS.indices(args), &GATHER)
 }
 
 fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {

@@ -15,7 +15,7 @@ use crate::store::object::{StringRef, Value};
 pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide, reads_undeclared: false };
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    run_here(cx, args, TWO_KEYS.indices(args.len()), &GATHER)
+    run_here(cx, args, TWO_KEYS.indices(args), &GATHER)
 }
 
 fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
@@ -58,9 +58,7 @@ fn string(part: &Part) -> Result<&[u8], CommandError> {
     match part {
         Part::Absent => Ok(b""),
         Part::Value { value: Value::String(bytes), .. } => Ok(bytes),
-        Part::Present | Part::WrongType => {
-            Err(CommandError::Text("ERR The specified keys must contain string values"))
-        }
+        _ => Err(CommandError::Text("ERR The specified keys must contain string values")),
     }
 }
 

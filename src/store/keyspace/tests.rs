@@ -123,7 +123,7 @@ fn perform(keys: &mut Keyspace, oracle: &mut Oracle, now_ms: &mut i64, db: u16, 
         }
         Step::Put(value, expiry) => {
             let expire_at_ms = expiry.map(|ms| now + ms);
-            keys.put(db, &key, &Value::String(value.clone()), expire_at_ms, CLOCK);
+            keys.put(db, &key, Value::String(value.clone()), expire_at_ms, CLOCK);
             oracle.set(db, name, value, expire_at_ms);
         }
         Step::Add(by) => {

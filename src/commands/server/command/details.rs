@@ -34,7 +34,10 @@ fn write_row(reply: &mut Writer<'_>, table: &Table, row: &Command) {
     reply.integer(i64::from(row.arity));
     write_names(reply, &flag_names(row));
     let (first, last, step) = match row.keys {
-        Keys::None => (0, 0, 0),
+        Keys::None | Keys::Counted { also: 0, .. } | Keys::Found { first: 0, .. } => (0, 0, 0),
+        Keys::Counted { also: first, .. } | Keys::Found { first, .. } => {
+            (i64::from(first), i64::from(first), 1)
+        }
         Keys::At { first, last, step } => (i64::from(first), i64::from(last), i64::from(step)),
     };
     for number in [first, last, step] {
@@ -56,7 +59,7 @@ fn write_row(reply: &mut Writer<'_>, table: &Table, row: &Command) {
 
 /// The names of a row's flags, in Redis's order.
 fn flag_names(row: &Command) -> Vec<&'static str> {
-    const ORDER: [Flag; 10] = [
+    const ORDER: [Flag; 11] = [
         Flag::Write,
         Flag::ReadOnly,
         Flag::DenyOom,
@@ -64,21 +67,30 @@ fn flag_names(row: &Command) -> Vec<&'static str> {
         Flag::NoScript,
         Flag::Loading,
         Flag::Stale,
+        Flag::Blocking,
         Flag::Fast,
         Flag::NoAuth,
         Flag::AllowBusy,
     ];
-    ORDER.into_iter().filter(|flag| row.has(*flag)).filter_map(Flag::name).collect()
+    let named = ORDER.into_iter().filter(|flag| row.has(*flag)).filter_map(Flag::name);
+    named.chain(row.keys.are_movable().then_some("movablekeys")).collect()
 }
 
 /// What a command does with its keys, as far as its row knows.
 pub fn access(row: &Command) -> [&'static str; 2] {
-    if row.is_write { ["RW", "update"] } else { ["RO", "access"] }
+    ACCESS[usize::from(row.is_write)]
 }
+
+const ACCESS: [[&str; 2]; 2] = [["RO", "access"], ["RW", "update"]];
 
 /// Redis describes keys twice: as three numbers, and as rules for finding them, with what the command does to them.
 fn write_key_specification(reply: &mut Writer<'_>, row: &Command) {
-    let Keys::At { first, last, step } = row.keys else { return reply.set(0) };
+    let (first, last, step) = match row.keys {
+        Keys::None => return reply.set(0),
+        Keys::At { first, last, step } => (first, last, step),
+        Keys::Counted { count, also } => return write_counted_keys(reply, row, count, also),
+        Keys::Found { first, .. } => return write_found_keys(reply, row, first),
+    };
     reply.set(1);
     reply.map(3);
     reply.bulk(b"flags");
@@ -89,6 +101,46 @@ fn write_key_specification(reply: &mut Writer<'_>, row: &Command) {
     // A last key counted from the end stays so; another one counts from the first key.
     let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
     write_rule(reply, "range", &[("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)]);
+}
+
+/// A destination perhaps, and the keys behind their number.
+fn write_counted_keys(reply: &mut Writer<'_>, row: &Command, count: u16, also: u16) {
+    reply.set(1 + usize::from(also > 0));
+    if also > 0 {
+        write_one_key(reply, &["OW", "update"], also);
+    }
+    reply.map(3);
+    reply.bulk(b"flags");
+    write_names(reply, if also > 0 { &["RO", "access"] } else { &ACCESS[usize::from(row.is_write)] });
+    reply.bulk(b"begin_search");
+    write_rule(reply, "index", &[("index", i64::from(count))]);
+    reply.bulk(b"find_keys");
+    write_rule(reply, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
+}
+
+/// A key that is always there perhaps, and others that only the command's own grammar finds.
+fn write_found_keys(reply: &mut Writer<'_>, row: &Command, first: u16) {
+    reply.set(1 + usize::from(first > 0));
+    if first > 0 {
+        write_one_key(reply, &["RO", "access"], first);
+    }
+    reply.map(3);
+    reply.bulk(b"flags");
+    write_names(reply, &access(row));
+    reply.bulk(b"begin_search");
+    write_rule(reply, "unknown", &[]);
+    reply.bulk(b"find_keys");
+    write_rule(reply, "unknown", &[]);
+}
+
+fn write_one_key(reply: &mut Writer<'_>, flags: &[&str], index: u16) {
+    reply.map(3);
+    reply.bulk(b"flags");
+    write_names(reply, flags);
+    reply.bulk(b"begin_search");
+    write_rule(reply, "index", &[("index", i64::from(index))]);
+    reply.bulk(b"find_keys");
+    write_rule(reply, "range", &[("lastkey", 0), ("keystep", 1), ("limit", 0)]);
 }
 
 fn write_rule(reply: &mut Writer<'_>, kind: &str, numbers: &[(&str, i64)]) {

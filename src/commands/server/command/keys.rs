@@ -4,7 +4,7 @@ use crate::base::args::{Args, OwnedArgs};
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::server::command::details::{access, write_names};
-use crate::commands::table::{Command, Keys, Table};
+use crate::commands::table::{Command, Table};
 
 pub fn names(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let (_, keys) = keys_of(cx.table, args)?;
@@ -38,13 +38,13 @@ fn keys_of<'t>(table: &'t Table, args: &Args<'_>) -> Result<(&'t Command, Vec<us
         }
         Err(_) => return Err(CommandError::Text("ERR Invalid command specified")),
     };
-    if row.keys == Keys::None {
+    if row.keys.is_none() {
         return Err(CommandError::Text("ERR The command has no key arguments"));
     }
     if !row.accepts(call.len()) {
         return Err(CommandError::Text("ERR Invalid number of arguments specified for command"));
     }
-    Ok((row, row.keys.indices(call.len()).map(|key| key + 2).collect()))
+    Ok((row, row.keys.indices(&call).map(|key| key + 2).collect()))
 }
 
 #[cfg(test)]

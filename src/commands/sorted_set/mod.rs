@@ -1,0 +1,5 @@
+//! To come.
+
+use crate::commands::table::Command;
+
+pub(super) const ROWS: &[Command] = &[];

@@ -1,0 +1,128 @@
+//! What the types of collections have in common: a packed form that sits beside its key while it is small, a view for reading, and
+//! changes that leave their effects in the journal. Owns the bounds of the packed forms; never looks a key up.
+
+use crate::store::effect::{Effect, Journal};
+use crate::store::object::{Kind, Packing, Value, ValueRef};
+
+/// How large the packed forms may grow: Redis's parameters, with its defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodingLimits {
+    /// `hash-max-listpack-entries`.
+    pub hash_entries_max: usize,
+    /// `hash-max-listpack-value`, bytes.
+    pub hash_value_bytes_max: usize,
+    /// `list-max-listpack-size`: elements of one node, or one of five sizes in bytes if negative.
+    pub list_node_size: i64,
+    /// `set-max-intset-entries`.
+    pub set_integers_max: usize,
+    /// `set-max-listpack-entries`.
+    pub set_entries_max: usize,
+    /// `set-max-listpack-value`, bytes.
+    pub set_value_bytes_max: usize,
+    /// `zset-max-listpack-entries`.
+    pub sorted_set_entries_max: usize,
+    /// `zset-max-listpack-value`, bytes.
+    pub sorted_set_value_bytes_max: usize,
+    /// `stream-node-max-bytes`; 0 is no bound.
+    pub stream_node_bytes_max: usize,
+    /// `stream-node-max-entries`; 0 is no bound.
+    pub stream_node_entries_max: usize,
+    /// `hll-sparse-max-bytes`.
+    pub hll_sparse_bytes_max: usize,
+}
+
+impl Default for EncodingLimits {
+    fn default() -> EncodingLimits {
+        EncodingLimits {
+            hash_entries_max: 128,
+            hash_value_bytes_max: 64,
+            list_node_size: -2,
+            set_integers_max: 512,
+            set_entries_max: 128,
+            set_value_bytes_max: 64,
+            sorted_set_entries_max: 128,
+            sorted_set_value_bytes_max: 64,
+            stream_node_bytes_max: 4096,
+            stream_node_entries_max: 100,
+            hll_sparse_bytes_max: 3000,
+        }
+    }
+}
+
+/// A type of collection.
+pub trait Collection: Default {
+    /// Its type.
+    const KIND: Kind;
+    /// Whether a key may hold an empty one. Of all types, only streams do.
+    const MAY_BE_EMPTY: bool = false;
+    /// A borrowed one, whatever its form: what reads use.
+    type View<'a>: Copy;
+
+    /// The collection to read.
+    fn view(&self) -> Self::View<'_>;
+    /// The same for packed bytes that stand beside a key. `packing` is one of this type's.
+    fn view_packed(packing: Packing, bytes: &[u8]) -> Self::View<'_>;
+    /// The view, if `value` has this type.
+    fn view_of(value: ValueRef<'_>) -> Option<Self::View<'_>>;
+    /// A collection out of packed bytes. `packing` is one of this type's.
+    fn from_packed(packing: Packing, bytes: Vec<u8>) -> Self;
+    /// Its bytes, while it has a packed form.
+    fn as_packed(&self) -> Option<(Packing, &[u8])>;
+    /// The buffer of its packed form.
+    fn into_packed(self) -> Option<Vec<u8>>;
+    /// The collection in `value`, if it has this type.
+    fn of_mut(value: &mut Value) -> Option<&mut Self>;
+    /// The collection as a value of any type.
+    fn into_value(self) -> Value;
+    /// Whether it has no element.
+    fn is_empty(&self) -> bool;
+    /// Bytes it takes outside itself, as the allocator was asked for them. Takes constant time.
+    fn allocated_bytes(&self) -> usize;
+    /// The name that `OBJECT ENCODING` gives.
+    fn encoding(view: Self::View<'_>) -> &'static str;
+    /// The effects that build it from nothing at `key`, elements of a list in order. They depend on what is in it alone, never on its
+    /// form, for digests are made of them.
+    fn effects(view: Self::View<'_>, key: &[u8], emit: &mut dyn FnMut(Effect<'_>));
+    /// Repeats a recorded change through the type's own mutators.
+    fn replay(change: &mut Change<'_, Self>, effect: &Effect<'_>);
+}
+
+/// A collection being changed. The mutators of each type are methods of this, and each records what it changed: there is no other way
+/// to change one.
+pub struct Change<'a, T> {
+    pub(in crate::store) value: &'a mut T,
+    pub(in crate::store) key: &'a [u8],
+    pub(in crate::store) encoding: &'a EncodingLimits,
+    pub(in crate::store) db: u16,
+    pub(in crate::store) journal: &'a mut Journal,
+    /// Effects so far.
+    pub(in crate::store) changes: u64,
+}
+
+impl<'a, T: Collection> Change<'a, T> {
+    /// The collection as it is now.
+    #[inline]
+    pub fn view(&self) -> T::View<'_> {
+        self.value.view()
+    }
+
+    /// Whether effects go anywhere: what is costly to prepare can be left out otherwise, but then `count` must be told.
+    #[inline]
+    pub(in crate::store) fn is_recorded(&self) -> bool {
+        self.journal.is_on()
+    }
+
+    /// Takes the effect of a change that was made. Every change must come here.
+    #[inline]
+    pub(in crate::store) fn record(&mut self, effect: Effect<'_>) {
+        self.changes += 1;
+        self.journal.record(self.db, effect);
+    }
+
+    /// Notes `changes` whose effects nobody wants (`is_recorded`).
+    #[inline]
+    pub(in crate::store) fn count(&mut self, changes: u64) {
+        debug_assert!(!self.journal.is_on());
+        self.changes += changes;
+    }
+}
