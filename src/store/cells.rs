@@ -9,26 +9,80 @@
 //! Capacities are the allocator's size classes, four to a doubling, so a table that grew is about two thirds full or
 //! more, and no allocation has an unused end. `docs/decisions.md` has the comparison with hashbrown.
 
+use crate::base::rng::Rng;
 use crate::store::object::Entry;
-use crate::sys::cell::prefetch;
+use crate::sys::cell::{Cell, prefetch};
+use crate::sys::pair::Pair;
 
 /// Smallest table, cells: one cache line.
 const CELLS_MIN: usize = 8;
 /// Homes are filled up to this part: 7 of 8.
 const FULL: (usize, usize) = (7, 8);
 
+/// Random cells that are tried before the entries are counted off. A quarter of them or more are full.
+const RANDOM_TRIES: usize = 64;
+
+/// What a table holds: one word that carries 16 bits of its key's hash, and owns the rest behind it. An absent one must be one
+/// word too: the null pointer.
+pub trait TableEntry {
+    /// The 16 hash bits. Reads nothing but the word.
+    fn tag(&self) -> u16;
+    /// The key.
+    fn key(&self) -> &[u8];
+    /// Asks the processor to fetch what a look at the entry would read.
+    fn prefetch(&self);
+}
+
+impl<T> TableEntry for Cell<T> {
+    #[inline]
+    fn tag(&self) -> u16 {
+        Cell::tag(self)
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        Cell::key(self)
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        Cell::prefetch(self);
+    }
+}
+
+impl TableEntry for Pair {
+    #[inline]
+    fn tag(&self) -> u16 {
+        Pair::tag(self)
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        Pair::key(self)
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        Pair::prefetch(self);
+    }
+}
+
 /// The table.
-#[derive(Default)]
-pub struct Cells {
+pub struct Cells<E = Entry> {
     /// The homes and, behind them, room for what the last runs push over the end.
-    cells: Box<[Option<Entry>]>,
+    cells: Box<[Option<E>]>,
     homes: u32,
     len: u32,
 }
 
-const _: () = assert!(size_of::<Option<Entry>>() == 8, "an empty cell is the null pointer");
+impl<E> Default for Cells<E> {
+    fn default() -> Cells<E> {
+        const { assert!(size_of::<Option<E>>() == 8, "an empty cell is the null pointer") };
+        Cells { cells: Box::default(), homes: 0, len: 0 }
+    }
+}
 
-impl Cells {
+impl<E: TableEntry> Cells<E> {
     /// How many entries there are.
     #[inline]
     pub fn len(&self) -> usize {
@@ -48,25 +102,25 @@ impl Cells {
 
     /// The entry with this tag that `is_it` accepts.
     #[inline]
-    pub fn find(&self, tag: u16, is_it: impl Fn(&Entry) -> bool) -> Option<&Entry> {
+    pub fn find(&self, tag: u16, is_it: impl Fn(&E) -> bool) -> Option<&E> {
         self.position(tag, is_it).and_then(|at| self.cells[at].as_ref())
     }
 
     /// As `find`, for changing the entry. Its tag must stay.
     #[inline]
-    pub fn find_mut(&mut self, tag: u16, is_it: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
+    pub fn find_mut(&mut self, tag: u16, is_it: impl Fn(&E) -> bool) -> Option<&mut E> {
         self.position(tag, is_it).and_then(|at| self.cells[at].as_mut())
     }
 
     /// The entry at a position.
     #[inline]
-    pub fn get(&self, at: usize) -> Option<&Entry> {
+    pub fn get(&self, at: usize) -> Option<&E> {
         self.cells.get(at)?.as_ref()
     }
 
     /// The entry at a position, for changing it. Its tag must stay.
     #[inline]
-    pub fn get_mut(&mut self, at: usize) -> Option<&mut Entry> {
+    pub fn get_mut(&mut self, at: usize) -> Option<&mut E> {
         self.cells.get_mut(at)?.as_mut()
     }
 
@@ -77,7 +131,7 @@ impl Cells {
     }
 
     /// Adds an entry; that no equal one is there is the caller's business.
-    pub fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, entry: E) {
         if (self.len as usize + 1) * FULL.1 > self.homes as usize * FULL.0 {
             self.resize(self.cells.len() + 1);
         }
@@ -90,10 +144,10 @@ impl Cells {
         self.len += 1;
     }
 
-    /// Removes the entry with this tag that `is_it` accepts.
-    pub fn remove(&mut self, tag: u16, is_it: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        let mut at = self.position(tag, is_it)?;
-        let removed = self.cells[at].take();
+    /// Removes the entry at a position. There must be one.
+    pub fn remove_at(&mut self, at: usize) -> E {
+        let removed = self.cells[at].take().expect("an entry stands at this position");
+        let mut at = at;
         // Those that were pushed away from home move back by one.
         while let Some(Some(next)) = self.cells.get(at + 1) {
             if self.home(next.tag()) > at {
@@ -112,27 +166,44 @@ impl Cells {
     }
 
     /// All entries, in the order of their tags.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub fn iter(&self) -> impl Iterator<Item = &E> {
         self.cells.iter().flatten()
     }
 
     /// The entries whose tag is at least `from`, in the order of their tags.
-    pub fn iter_from(&self, from: u16) -> impl Iterator<Item = &Entry> {
+    pub fn iter_from(&self, from: u16) -> impl Iterator<Item = &E> {
         self.cells[self.home(from)..].iter().flatten().filter(move |entry| entry.tag() >= from)
     }
 
-    /// A table with these entries.
-    pub fn collect(entries: Vec<Entry>) -> Cells {
-        let mut table = Cells::default();
-        table.resize(entries.len() * FULL.1 / FULL.0 + 1);
-        for entry in entries {
-            table.insert(entry);
+    /// The position of an entry, any of them with the same probability.
+    pub fn random(&self, rng: &mut Rng) -> Option<usize> {
+        if self.is_empty() {
+            return None;
         }
+        for _ in 0..RANDOM_TRIES {
+            let at = rng.below(self.cells.len() as u64) as usize;
+            if self.cells[at].is_some() {
+                return Some(at);
+            }
+        }
+        let skipped = rng.below(self.len() as u64) as usize;
+        (0..self.cells.len()).filter(|&at| self.cells[at].is_some()).nth(skipped)
+    }
+
+    /// A table with these entries, which come in the order of their tags.
+    pub fn from_ordered(entries: Vec<E>) -> Cells<E> {
+        debug_assert!(entries.is_sorted_by_key(E::tag));
+        let len = entries.len();
+        if len == 0 {
+            return Cells::default();
+        }
+        let mut table = Cells { cells: entries.into_iter().map(Some).collect(), homes: 0, len: len as u32 };
+        table.resize(len * FULL.1 / FULL.0 + 1);
         table
     }
 
     /// Takes all entries out.
-    pub fn into_entries(self) -> impl Iterator<Item = Entry> {
+    pub fn into_entries(self) -> impl Iterator<Item = E> {
         self.cells.into_iter().flatten()
     }
 
@@ -144,7 +215,7 @@ impl Cells {
 
     /// Where the entry with this tag that `is_it` accepts stands, until the table changes.
     #[inline]
-    pub fn position(&self, tag: u16, is_it: impl Fn(&Entry) -> bool) -> Option<usize> {
+    pub fn position(&self, tag: u16, is_it: impl Fn(&E) -> bool) -> Option<usize> {
         let from = self.home(tag);
         for (i, cell) in self.cells[from..].iter().enumerate() {
             let entry = cell.as_ref()?;
@@ -160,7 +231,7 @@ impl Cells {
 
     /// Puts an entry behind those of smaller and equal tags and moves the larger ones of its run up; gives it back if the run
     /// has no room.
-    fn try_insert(&mut self, entry: Entry) -> Result<(), Entry> {
+    fn try_insert(&mut self, entry: E) -> Result<(), E> {
         let tag = entry.tag();
         let mut at = self.home(tag);
         while self.cells.get(at).is_some_and(|cell| cell.as_ref().is_some_and(|other| other.tag() <= tag)) {
@@ -178,7 +249,7 @@ impl Cells {
     fn resize(&mut self, cells_min: usize) {
         let entries = std::mem::take(&mut self.cells);
         let mut size = size_class(cells_min.max(CELLS_MIN));
-        let mut entries: Vec<Option<Entry>> = entries.into_vec();
+        let mut entries: Vec<Option<E>> = entries.into_vec();
         loop {
             self.homes = homes(size);
             match self.place(&mut entries, size) {
@@ -196,7 +267,7 @@ impl Cells {
     }
 
     /// The entries in a new array of `size` cells; nothing, with the entries untouched, if the last run would not fit.
-    fn place(&self, entries: &mut [Option<Entry>], size: usize) -> Option<Box<[Option<Entry>]>> {
+    fn place(&self, entries: &mut [Option<E>], size: usize) -> Option<Box<[Option<E>]>> {
         let mut next = 0;
         for entry in entries.iter().flatten() {
             next = next.max(self.home(entry.tag())) + 1;
@@ -204,7 +275,7 @@ impl Cells {
         if next > size {
             return None;
         }
-        let mut cells: Box<[Option<Entry>]> = (0..size).map(|_| None).collect();
+        let mut cells: Box<[Option<E>]> = (0..size).map(|_| None).collect();
         let mut next = 0;
         for entry in entries.iter_mut().filter_map(Option::take) {
             let at = next.max(self.home(entry.tag()));
@@ -240,6 +311,10 @@ mod tests {
         Entry::new(tag, key, string_payload(b"value"), None, 0)
     }
 
+    fn remove(table: &mut Cells, tag: u16, is_it: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        table.position(tag, is_it).map(|at| table.remove_at(at))
+    }
+
     #[test]
     fn size_classes_are_four_to_a_doubling() {
         let mut sizes = vec![8];
@@ -256,7 +331,7 @@ mod tests {
         fn behaves_as_a_map_whatever_the_tags(
             steps in proptest::collection::vec((0u8..4, prop_oneof![Just(0u16), Just(u16::MAX), 0u16..8, any::<u16>()], 0u8..6), 0..600),
         ) {
-            let mut table = Cells::default();
+            let mut table: Cells = Cells::default();
             let mut oracle: BTreeMap<(u16, Vec<u8>), ()> = BTreeMap::new();
             for (what, tag, key) in steps {
                 let key = vec![key];
@@ -268,7 +343,7 @@ mod tests {
                         oracle.insert((tag, key), ());
                     }
                 } else {
-                    prop_assert_eq!(table.remove(tag, |e| e.key() == key).is_some(), is_there);
+                    prop_assert_eq!(remove(&mut table, tag, |e| e.key() == key).is_some(), is_there);
                     oracle.remove(&(tag, key));
                 }
                 prop_assert_eq!(table.len(), oracle.len());
@@ -293,7 +368,7 @@ mod tests {
         const EQUAL: u32 = 2100;
         const OTHERS: [u16; 8] = [0, 0, 1, 2, 40_000, u16::MAX - 1, u16::MAX, u16::MAX];
         for tag in [0, 1, 1 << 15, u16::MAX - 1, u16::MAX] {
-            let mut table = Cells::default();
+            let mut table: Cells = Cells::default();
             let others = || OTHERS.into_iter().zip(EQUAL..);
             for (tag, i) in others().chain((0..EQUAL).map(|i| (tag, i))) {
                 table.insert(entry(tag, &i.to_le_bytes()));
@@ -302,7 +377,7 @@ mod tests {
             let is = |i: u32| move |entry: &Entry| entry.key() == i.to_le_bytes();
             let removed = || others().chain((0..EQUAL).step_by(100).map(|i| (tag, i)));
             for (tag, i) in removed() {
-                assert!(table.remove(tag, is(i)).is_some());
+                assert!(remove(&mut table, tag, is(i)).is_some());
                 assert!(table.find(tag, is(i)).is_none());
             }
             assert_eq!(table.len(), EQUAL as usize + OTHERS.len() - removed().count());
@@ -313,7 +388,7 @@ mod tests {
 
     #[test]
     fn stays_compact_while_it_grows_and_shrinks() {
-        let mut table = Cells::default();
+        let mut table: Cells = Cells::default();
         let tag = |i: u32| Rng::new(u64::from(i)).next_u64() as u16;
         for i in 0..1792u32 {
             table.insert(entry(tag(i), &i.to_le_bytes()));
@@ -323,11 +398,47 @@ mod tests {
             }
         }
         for i in 0..1792u32 {
-            assert!(table.remove(tag(i), |e| e.key() == i.to_le_bytes()).is_some());
+            assert!(remove(&mut table, tag(i), |e| e.key() == i.to_le_bytes()).is_some());
             let left = 1791 - i as usize;
             let bytes = table.allocated_bytes();
             assert!(bytes <= (left * 40).max(128), "{bytes} bytes for {left} entries left");
         }
         assert_eq!(table.allocated_bytes(), 0);
+    }
+
+    #[test]
+    fn a_random_entry_is_any_of_them() {
+        let mut rng = Rng::new(3);
+        let mut table: Cells<Pair> = Cells::default();
+        assert_eq!(table.random(&mut rng), None);
+        // A few equal tags, the rest far apart: runs and gaps.
+        for i in 0..50u16 {
+            table.insert(Pair::new(if i < 10 { 7 } else { i * 1300 }, &i.to_le_bytes(), b"", None));
+        }
+        let mut found = [0u32; 50];
+        for _ in 0..50_000 {
+            let at = table.random(&mut rng).expect("it has entries");
+            let key = table.get(at).expect("an entry stands there").key();
+            found[usize::from(u16::from_le_bytes(key.try_into().expect("two bytes")))] += 1;
+        }
+        assert!(found.iter().all(|times| (800..1200).contains(times)), "{found:?}");
+    }
+
+    #[test]
+    fn is_made_of_what_another_held() {
+        for len in [0, 1, 2, 100, 5000] {
+            let mut table: Cells<Pair> = Cells::default();
+            let tag = |i: u32| Rng::new(u64::from(i)).next_u64() as u16;
+            for i in 0..len {
+                table.insert(Pair::new(tag(i), &i.to_le_bytes(), b"", None));
+            }
+            let mut table = Cells::from_ordered(table.into_entries().collect());
+            assert_eq!(table.len(), len as usize);
+            for i in 0..len {
+                let at = table.position(tag(i), |entry| entry.key() == i.to_le_bytes());
+                assert_eq!(table.remove_at(at.expect("it is there")).key(), i.to_le_bytes());
+            }
+            assert_eq!(table.allocated_bytes(), 0);
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! Owns the entries of one slot: one small hash table, split by further hash bits once it outgrows its bound.
-//! Never decides whether an entry is expired and never counts memory: the keyspace does.
+//! Owns the entries of one slot, or of one large collection: one small hash table, split by further hash bits once it outgrows
+//! its bound. Never decides whether an entry is expired and never counts the entries' memory: the keyspace does.
 //!
-//! # Why a slot's table can grow without touching its entries
+//! # Why a table can grow without touching its entries
 //!
 //! A cell carries 16 bits of its key's hash (the *tag*, the hash's top bits). A table has at most some 2,000 entries, so those
 //! bits alone give an entry's place in it (`cells`): growing a table reads the cells and never the entries behind them, and a
@@ -11,7 +11,9 @@
 //!
 //! A slot whose table passes `TABLE_ENTRIES_MAX` entries becomes a directory of tables, selected by the hash's low bits, as in
 //! extendible hashing (Fagin et al. 1979): a full table splits alone, by one more bit, and the directory doubles only when
-//! a table that already uses all its bits splits. Hash tags make such slots; so do hundreds of millions of keys.
+//! a table that already uses all its bits splits. Hash tags make such slots; so do hundreds of millions of keys, and every
+//! collection of thousands of members. Tables shrink but never become one again: a scan's position could not tell where in
+//! the one it stands.
 //!
 //! # The order that SCAN walks in
 //!
@@ -24,44 +26,58 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 
 use crate::base::limits::TABLE_ENTRIES_MAX;
-use crate::store::cells::Cells;
+use crate::base::rng::Rng;
+use crate::store::cells::{Cells, TableEntry};
 use crate::store::object::Entry;
 
 /// Low hash bits a directory may use; the rest of a full table's growth would be an overlong table instead.
 const DEPTH_MAX: u32 = 18;
 const TAG_BITS: u32 = 16;
+/// Random tables that are tried before the entries are counted off. Most tables hold half as many entries as the longest, or more.
+const RANDOM_TRIES: usize = 64;
 
-/// The entries of one slot.
-#[derive(Default)]
-pub struct SlotTable {
-    shape: Shape,
+/// The entries of one slot, or of one collection.
+pub struct SlotTable<E = Entry> {
+    shape: Shape<E>,
 }
 
-enum Shape {
-    One(Cells),
-    Many(Box<Directory>),
+enum Shape<E> {
+    One(Cells<E>),
+    Many(Box<Directory<E>>),
 }
 
-impl Default for Shape {
-    fn default() -> Shape {
+impl<E> Default for SlotTable<E> {
+    fn default() -> SlotTable<E> {
+        SlotTable { shape: Shape::default() }
+    }
+}
+
+impl<E> Default for Shape<E> {
+    fn default() -> Shape<E> {
         Shape::One(Cells::default())
     }
 }
 
 /// Tables selected by the low `depth` bits of the hash.
-struct Directory {
+struct Directory<E> {
     depth: u32,
     /// For each value of the low bits, an index into `tables`.
     index: Vec<u32>,
-    tables: Vec<Part>,
+    tables: Vec<Part<E>>,
     entries: usize,
+    /// No table holds more entries.
+    longest: usize,
+    /// Entries removed since `longest` was last looked up.
+    removed: usize,
+    /// Bytes of all tables' cells.
+    cell_bytes: usize,
 }
 
 /// One table of a directory: it holds the hashes whose low `depth` bits equal `pattern`.
-struct Part {
+struct Part<E> {
     depth: u32,
     pattern: u32,
-    table: Cells,
+    table: Cells<E>,
 }
 
 /// The 16 hash bits that a cell carries.
@@ -70,7 +86,7 @@ pub fn tag_of(hash: u64) -> u16 {
     (hash >> 48) as u16
 }
 
-impl SlotTable {
+impl<E: TableEntry> SlotTable<E> {
     /// How many entries the slot has, expired ones included.
     #[inline]
     pub fn len(&self) -> usize {
@@ -87,14 +103,19 @@ impl SlotTable {
 
     /// The entry of `key`.
     #[inline]
-    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        let tag = tag_of(hash);
-        self.table(hash).find(tag, |entry| entry.key() == key)
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&E> {
+        self.find_where(hash, |entry| entry.key() == key)
+    }
+
+    /// The entry with the tag of this hash that `is_it` accepts: for whoever knows the hash and not the key.
+    #[inline]
+    pub fn find_where(&self, hash: u64, is_it: impl Fn(&E) -> bool) -> Option<&E> {
+        self.table(hash).find(tag_of(hash), is_it)
     }
 
     /// The entry of `key`, for changing it.
     #[inline]
-    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
+    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut E> {
         let tag = tag_of(hash);
         self.table_mut(hash).find_mut(tag, |entry| entry.key() == key)
     }
@@ -109,13 +130,13 @@ impl SlotTable {
 
     /// The entry in a bucket that `locate` gave for this hash.
     #[inline]
-    pub fn at(&self, hash: u64, bucket: usize) -> &Entry {
+    pub fn at(&self, hash: u64, bucket: usize) -> &E {
         self.table(hash).get(bucket).expect("the slot has not changed")
     }
 
     /// The entry in a bucket that `locate` gave for this hash, for changing it.
     #[inline]
-    pub fn at_mut(&mut self, hash: u64, bucket: usize) -> &mut Entry {
+    pub fn at_mut(&mut self, hash: u64, bucket: usize) -> &mut E {
         self.table_mut(hash).get_mut(bucket).expect("the slot has not changed")
     }
 
@@ -135,15 +156,12 @@ impl SlotTable {
     }
 
     /// Adds an entry whose key is known to be absent.
-    pub fn insert(&mut self, hash: u64, entry: Entry) {
+    pub fn insert(&mut self, hash: u64, entry: E) {
         debug_assert!(self.find(hash, entry.key()).is_none());
         match &mut self.shape {
             Shape::One(table) if table.len() < TABLE_ENTRIES_MAX => table.insert(entry),
             Shape::One(table) => {
-                let part = Part { depth: 0, pattern: 0, table: std::mem::take(table) };
-                let entries = part.table.len();
-                let mut directory =
-                    Box::new(Directory { depth: 0, index: vec![0], tables: vec![part], entries });
+                let mut directory = Box::new(Directory::of(std::mem::take(table)));
                 directory.insert(hash, entry);
                 self.shape = Shape::Many(directory);
             }
@@ -152,27 +170,40 @@ impl SlotTable {
     }
 
     /// Removes the entry of `key`.
-    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
-        let tag = tag_of(hash);
-        let entry = self.table_mut(hash).remove(tag, |entry| entry.key() == key)?;
-        if let Shape::Many(directory) = &mut self.shape {
-            directory.entries -= 1;
-            if directory.entries == 0 {
-                self.shape = Shape::default();
-            }
-        }
-        Some(entry)
+    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<E> {
+        let bucket = self.locate(hash, key)?;
+        let part = match &self.shape {
+            Shape::One(_) => 0,
+            Shape::Many(directory) => directory.at(hash),
+        };
+        Some(self.remove_at(part, bucket))
     }
 
-    /// Takes out one of the slot's tables, at most `TABLE_ENTRIES_MAX` entries, so that a large slot can be freed in steps. Only for a
-    /// slot that is being thrown away: what is left cannot be searched.
-    pub fn pop_part(&mut self) -> Option<Cells> {
+    /// One of the entries, any of them with the same probability.
+    pub fn random(&self, rng: &mut Rng) -> Option<&E> {
+        let (part, bucket) = self.random_place(rng)?;
+        match &self.shape {
+            Shape::One(table) => table.get(bucket),
+            Shape::Many(directory) => directory.tables[part].table.get(bucket),
+        }
+    }
+
+    /// Removes one of the entries, any of them with the same probability.
+    pub fn take_random(&mut self, rng: &mut Rng) -> Option<E> {
+        let (part, bucket) = self.random_place(rng)?;
+        Some(self.remove_at(part, bucket))
+    }
+
+    /// Takes out one of the tables, at most `TABLE_ENTRIES_MAX` entries, so that a large one can be freed in steps. Only where
+    /// everything is being thrown away: what is left cannot be searched.
+    pub fn pop_part(&mut self) -> Option<Cells<E>> {
         match &mut self.shape {
             Shape::One(table) if table.is_empty() => None,
             Shape::One(table) => Some(std::mem::take(table)),
             Shape::Many(directory) => match directory.tables.pop() {
                 Some(part) => {
                     directory.entries -= part.table.len();
+                    directory.cell_bytes -= part.table.allocated_bytes();
                     Some(part.table)
                 }
                 None => {
@@ -184,12 +215,12 @@ impl SlotTable {
     }
 
     /// Every entry, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub fn iter(&self) -> impl Iterator<Item = &E> {
         self.parts().flat_map(Cells::iter)
     }
 
     /// The entries that `iter` yields after the first `skipped`. Steps over whole tables, so a large slot is not walked.
-    pub fn iter_from(&self, skipped: usize) -> impl Iterator<Item = &Entry> {
+    pub fn iter_from(&self, skipped: usize) -> impl Iterator<Item = &E> {
         let (mut parts, mut rest) = (self.parts().peekable(), skipped);
         while let Some(table) = parts.next_if(|table| table.len() <= rest) {
             rest -= table.len();
@@ -197,7 +228,7 @@ impl SlotTable {
         parts.flat_map(Cells::iter).skip(rest)
     }
 
-    fn parts(&self) -> impl Iterator<Item = &Cells> {
+    fn parts(&self) -> impl Iterator<Item = &Cells<E>> {
         let (one, many) = match &self.shape {
             Shape::One(table) => (Some(table), None),
             Shape::Many(directory) => (None, Some(directory)),
@@ -208,7 +239,7 @@ impl SlotTable {
 
     /// Visits entries in scan order from `position` until at least `wanted` were seen, and returns where to resume;
     /// `None` once the slot is done. Entries that share a position are visited together.
-    pub fn scan<'a>(&'a self, position: u64, wanted: usize, mut visit: impl FnMut(&'a Entry)) -> Option<u64> {
+    pub fn scan<'a>(&'a self, position: u64, wanted: usize, mut visit: impl FnMut(&'a E)) -> Option<u64> {
         let mut seen = 0;
         let mut position = position;
         loop {
@@ -230,20 +261,41 @@ impl SlotTable {
         }
     }
 
-    /// Bytes of the tables and the directory, without the entries.
+    /// Bytes of the tables and the directory, without the entries. Costs no walk.
     pub fn allocated_bytes(&self) -> usize {
         match &self.shape {
             Shape::One(table) => table.allocated_bytes(),
+            Shape::Many(directory) => directory.allocated_bytes(),
+        }
+    }
+
+    /// Removes the entry in a bucket of a part.
+    fn remove_at(&mut self, part: usize, bucket: usize) -> E {
+        match &mut self.shape {
+            Shape::One(table) => table.remove_at(bucket),
             Shape::Many(directory) => {
-                let parts: usize =
-                    directory.tables.iter().map(|p| p.table.allocated_bytes() + size_of::<Part>()).sum();
-                parts + directory.index.len() * size_of::<u32>() + size_of::<Directory>()
+                let removed = directory.remove_at(part, bucket);
+                if directory.entries == 0 {
+                    self.shape = Shape::default();
+                }
+                removed
+            }
+        }
+    }
+
+    /// The part and the bucket of a random entry.
+    fn random_place(&self, rng: &mut Rng) -> Option<(usize, usize)> {
+        match &self.shape {
+            Shape::One(table) => table.random(rng).map(|bucket| (0, bucket)),
+            Shape::Many(directory) => {
+                let part = directory.random_part(rng);
+                directory.tables[part].table.random(rng).map(|bucket| (part, bucket))
             }
         }
     }
 
     #[inline]
-    fn table(&self, hash: u64) -> &Cells {
+    fn table(&self, hash: u64) -> &Cells<E> {
         match &self.shape {
             Shape::One(table) => table,
             Shape::Many(directory) => &directory.part(hash).table,
@@ -251,7 +303,7 @@ impl SlotTable {
     }
 
     #[inline]
-    fn table_mut(&mut self, hash: u64) -> &mut Cells {
+    fn table_mut(&mut self, hash: u64) -> &mut Cells<E> {
         match &mut self.shape {
             Shape::One(table) => table,
             Shape::Many(directory) => {
@@ -262,7 +314,7 @@ impl SlotTable {
     }
 
     /// The table that holds `position`, with the first position of its run and the run's length.
-    fn run(&self, position: u64) -> Option<(&Cells, u64, u64)> {
+    fn run(&self, position: u64) -> Option<(&Cells<E>, u64, u64)> {
         const WHOLE: u64 = 1 << (DEPTH_MAX + TAG_BITS);
         if position >= WHOLE {
             return None;
@@ -284,28 +336,87 @@ fn reverse(bits: u32) -> u32 {
     bits.reverse_bits() >> (u32::BITS - DEPTH_MAX)
 }
 
-impl Directory {
+impl<E: TableEntry> Directory<E> {
+    /// A directory of this one table.
+    fn of(table: Cells<E>) -> Directory<E> {
+        Directory {
+            depth: 0,
+            index: vec![0],
+            entries: table.len(),
+            longest: table.len(),
+            removed: 0,
+            cell_bytes: table.allocated_bytes(),
+            tables: vec![Part { depth: 0, pattern: 0, table }],
+        }
+    }
+
     #[inline]
     fn at(&self, hash: u64) -> usize {
         self.index[hash as usize & ((1 << self.depth) - 1)] as usize
     }
 
     #[inline]
-    fn part(&self, hash: u64) -> &Part {
+    fn part(&self, hash: u64) -> &Part<E> {
         &self.tables[self.at(hash)]
     }
 
-    fn insert(&mut self, hash: u64, entry: Entry) {
-        self.entries += 1;
-        loop {
-            let at = self.at(hash);
-            let part = &mut self.tables[at];
-            if part.table.len() < TABLE_ENTRIES_MAX || part.depth == DEPTH_MAX {
-                part.table.insert(entry);
-                return;
-            }
+    fn allocated_bytes(&self) -> usize {
+        size_of::<Directory<E>>()
+            + self.cell_bytes
+            + self.tables.capacity() * size_of::<Part<E>>()
+            + self.index.capacity() * size_of::<u32>()
+    }
+
+    fn insert(&mut self, hash: u64, entry: E) {
+        let mut at = self.at(hash);
+        while self.tables[at].table.len() >= TABLE_ENTRIES_MAX && self.tables[at].depth < DEPTH_MAX {
             self.split(at);
+            at = self.at(hash);
         }
+        self.change_table(at, |table| table.insert(entry));
+        self.entries += 1;
+        self.longest = self.longest.max(self.tables[at].table.len());
+    }
+
+    fn remove_at(&mut self, at: usize, bucket: usize) -> E {
+        let removed = self.change_table(at, |table| table.remove_at(bucket));
+        self.entries -= 1;
+        self.removed += 1;
+        if self.removed >= self.tables.len() {
+            // One length for each removal, in effect.
+            self.removed = 0;
+            self.longest = self.tables.iter().map(|part| part.table.len()).max().unwrap_or(0);
+        }
+        removed
+    }
+
+    /// Changes one table and keeps the sum of their bytes.
+    #[inline]
+    fn change_table<R>(&mut self, at: usize, change: impl FnOnce(&mut Cells<E>) -> R) -> R {
+        let table = &mut self.tables[at].table;
+        let before = table.allocated_bytes();
+        let result = change(table);
+        self.cell_bytes = self.cell_bytes - before + table.allocated_bytes();
+        result
+    }
+
+    /// A table chosen with the probability of its share of the entries. There must be an entry.
+    fn random_part(&self, rng: &mut Rng) -> usize {
+        for _ in 0..RANDOM_TRIES {
+            let at = rng.below(self.tables.len() as u64) as usize;
+            if rng.below(self.longest as u64) < self.tables[at].table.len() as u64 {
+                return at;
+            }
+        }
+        let mut skipped = rng.below(self.entries as u64) as usize;
+        let is_it = |part: &Part<E>| match skipped.checked_sub(part.table.len()) {
+            Some(rest) => {
+                skipped = rest;
+                false
+            }
+            None => true,
+        };
+        self.tables.iter().position(is_it).expect("the tables hold the entries")
     }
 
     /// Splits one table by its next hash bit. Needs the whole hash of its entries, so it reads their keys: at most
@@ -317,14 +428,23 @@ impl Directory {
             self.depth += 1;
         }
         let bit = 1u32 << depth;
-        let sibling = self.tables.len() as u32;
-        let (low, high): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.tables[at].table)
-            .into_entries()
-            .partition(|entry| hash_key(entry.key()) as u32 & bit == 0);
-        self.tables[at] = Part { depth: depth + 1, pattern, table: Cells::collect(low) };
-        self.tables.push(Part { depth: depth + 1, pattern: pattern | bit, table: Cells::collect(high) });
-        for slot in (0..self.index.len()).filter(|slot| *slot as u32 & (2 * bit - 1) == pattern | bit) {
-            self.index[slot] = sibling;
+        let whole = self.change_table(at, std::mem::take);
+        // Their misses overlap.
+        whole.iter().for_each(E::prefetch);
+        let (low, high): (Vec<E>, Vec<E>) =
+            whole.into_entries().partition(|entry| hash_key(entry.key()) as u32 & bit == 0);
+        let (low, high) = (Cells::from_ordered(low), Cells::from_ordered(high));
+        self.cell_bytes += low.allocated_bytes() + high.allocated_bytes();
+        self.tables[at] = Part { depth: depth + 1, pattern, table: low };
+        self.tables.push(Part { depth: depth + 1, pattern: pattern | bit, table: high });
+        self.enter(self.tables.len() - 1);
+    }
+
+    /// Enters a table into the index wherever its pattern leads to it.
+    fn enter(&mut self, at: usize) {
+        let Part { depth, pattern, .. } = self.tables[at];
+        for entry in self.index[pattern as usize..].iter_mut().step_by(1 << depth) {
+            *entry = at as u32;
         }
     }
 }
@@ -345,7 +465,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::rng::Rng;
     use crate::store::object::{string, string_payload};
+    use crate::sys::pair::Pair;
 
     fn entry(key: &[u8], value: &[u8]) -> Entry {
         Entry::new(tag_of(hash_key(key)), key, string_payload(value), None, 0)
@@ -356,6 +478,19 @@ mod tests {
         match table.find_mut(hash, key) {
             Some(found) => found.replace(string_payload(value), None),
             None => table.insert(hash, entry(key, value)),
+        }
+    }
+
+    /// What `allocated_bytes` says, with every table asked.
+    fn walked_bytes<E: TableEntry>(table: &SlotTable<E>) -> usize {
+        match &table.shape {
+            Shape::One(table) => table.allocated_bytes(),
+            Shape::Many(directory) => {
+                let cells: usize = directory.tables.iter().map(|part| part.table.allocated_bytes()).sum();
+                let parts = directory.tables.capacity() * size_of::<Part<E>>();
+                let index = directory.index.capacity() * size_of::<u32>();
+                size_of::<Directory<E>>() + cells + parts + index
+            }
         }
     }
 
@@ -430,6 +565,7 @@ mod tests {
             let rest: Vec<&[u8]> = table.iter_from(skipped).map(Entry::key).collect();
             assert_eq!(rest, all[skipped.min(all.len())..]);
         }
+        assert_eq!(table.allocated_bytes(), walked_bytes(&table));
         for key in &keys {
             assert!(table.remove(hash_key(key), key).is_some());
         }
@@ -472,5 +608,67 @@ mod tests {
             }
         }
         assert!(stay.iter().all(|key| seen.contains(key)));
+    }
+
+    fn member(i: u32) -> Pair {
+        let key = i.to_le_bytes();
+        Pair::new(tag_of(hash_key(&key)), &key, b"", None)
+    }
+
+    #[test]
+    fn a_table_of_many_members_gives_back_what_it_took() {
+        const MEMBERS: u32 = 60_000;
+        let mut rng = Rng::new(5);
+        let mut table = SlotTable::default();
+        for i in 0..MEMBERS {
+            let pair = member(i);
+            table.insert(hash_key(pair.key()), pair);
+        }
+        let full = table.allocated_bytes();
+        assert!(full <= MEMBERS as usize * 13, "{full} bytes of tables for {MEMBERS} entries");
+        let mut left = std::collections::BTreeSet::from_iter(0..MEMBERS);
+        while let Some(pair) = table.take_random(&mut rng) {
+            let i = u32::from_le_bytes(pair.key().try_into().expect("four bytes"));
+            assert!(left.remove(&i), "{i} was taken twice");
+            assert_eq!(table.len(), left.len());
+            if left.len() % 1000 == 0 {
+                assert_eq!(table.allocated_bytes(), walked_bytes(&table));
+                for i in left.iter().take(100) {
+                    assert!(table.find(hash_key(&i.to_le_bytes()), &i.to_le_bytes()).is_some());
+                }
+            }
+            if left.len() == MEMBERS as usize / 100 {
+                assert!(table.allocated_bytes() <= full / 20, "{} bytes are left", table.allocated_bytes());
+            }
+        }
+        assert!(left.is_empty());
+        assert_eq!(table.allocated_bytes(), 0);
+    }
+
+    #[test]
+    fn a_random_entry_is_any_of_them() {
+        let mut rng = Rng::new(9);
+        let mut table = SlotTable::default();
+        assert!(table.random(&mut rng).is_none());
+        for (members, removed) in [(100u32, 0u32), (20_000, 0), (20_000, 19_900)] {
+            for i in 0..members {
+                let pair = member(i);
+                if table.find(hash_key(pair.key()), pair.key()).is_none() {
+                    table.insert(hash_key(pair.key()), pair);
+                }
+            }
+            // Most of one part of the range: what is left is spread over all tables.
+            for i in 0..removed {
+                table.remove(hash_key(&i.to_le_bytes()), &i.to_le_bytes());
+            }
+            // Tenths of the range, which no property of the table favours.
+            let mut found = [0u32; 10];
+            for _ in 0..20_000 {
+                let pair = table.random(&mut rng).expect("it has entries");
+                let i = u32::from_le_bytes(pair.key().try_into().expect("four bytes")) - removed;
+                found[(i * 10 / (members - removed)) as usize] += 1;
+            }
+            assert!(found.iter().all(|times| (1800..2200).contains(times)), "{found:?}");
+        }
     }
 }

@@ -6,5 +6,6 @@ pub mod buffers;
 pub mod cell;
 pub mod cpus;
 pub mod eventfd;
+pub mod pair;
 pub mod process;
 pub mod ring;
