@@ -220,6 +220,11 @@ const SPREADS: &[(&str, &str, &str)] = &[
         "0 and up",
         "what the queued commands need together; one hop more where watched keys are elsewhere",
     ),
+    (
+        "gather, or wait",
+        "as gather",
+        "as gather; where nothing is found the client waits in the lines of its keys, and a change of one has it tried again",
+    ),
     ("cursor", "0 or 1", "the shard whose slots the cursor has reached"),
 ];
 
@@ -234,6 +239,7 @@ fn spread(row: &Command) -> &'static str {
         Spread::Key => "key",
         Spread::Keys(_) => "keys",
         Spread::Gather(_) => "gather",
+        Spread::Block(_) => "gather, or wait",
         Spread::Shards(Reach::Nothing, _) => "all, apart",
         Spread::Shards(..) => "all",
         Spread::Cursor => "cursor",

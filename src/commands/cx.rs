@@ -1,10 +1,11 @@
 //! What a running command may touch: this shard's keyspace, its server state, the reply, and the time and identity it is given.
 //! Lives for one call; holds nothing of its own.
 
-use crate::base::args::Args;
+use crate::base::args::{Args, OwnedArgs};
 use crate::base::limits::PREFETCH_BATCH;
 use crate::base::number::parse_i64;
 use crate::base::slot::Slot;
+use crate::commands::blocking::Wait;
 use crate::commands::error::CommandError;
 use crate::commands::session::{Server, Session};
 use crate::commands::table::Table;
@@ -93,6 +94,12 @@ impl Cx<'_> {
     #[inline]
     pub fn touch(&self) -> Option<u32> {
         if self.caller.no_touch { None } else { Some(self.clock()) }
+    }
+
+    /// Nothing was found that would serve a command of `Spread::Block`, whose reply says so: outside of `MULTI` it is to wait, and be tried
+    /// again with `words` if they are given.
+    pub fn wait(&mut self, words: Option<OwnedArgs>) {
+        self.server.wait = Some(Wait { words });
     }
 
     /// The calling client's session. Only for commands that run on the connection's shard (`Spread::Home`).

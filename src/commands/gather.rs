@@ -73,6 +73,9 @@ pub enum Next {
     /// These keys are read too, as word 1 of a call; their parts are appended, and `decide` is asked again. Only for a command
     /// that `reads_undeclared`.
     Read(Vec<Vec<u8>>),
+    /// There is nothing that would serve the command, one of `Spread::Block`: it waits, to be tried again with other words if there are
+    /// some (as `Wait::words`).
+    Wait(Option<OwnedArgs>),
 }
 
 /// What a decision orders, or why it orders nothing.
@@ -112,6 +115,10 @@ pub fn run_here(
                     let words = OwnedArgs::new([args.get(0), &key]);
                     parts.push((gather.read)(cx, &words.args(), 1));
                 }
+            }
+            Next::Wait(words) => {
+                cx.wait(words);
+                return Ok(());
             }
         }
     }

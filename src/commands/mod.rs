@@ -14,6 +14,7 @@ pub mod table;
 pub mod testing;
 
 mod bitmap;
+pub mod blocking;
 mod connection;
 mod container;
 mod geo;

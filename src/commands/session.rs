@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::rng::Rng;
+use crate::commands::blocking::Wait;
 use crate::config::Config;
 use crate::metrics::Stats;
 use crate::resp::write::Protocol;
@@ -101,6 +102,8 @@ pub struct Server {
     pub rng: Rng,
     /// What the shard must do once the command has run.
     pub requests: Vec<Request>,
+    /// That the command which has just run would wait.
+    pub wait: Option<Wait>,
 }
 
 /// Something a command asks of the shard.
@@ -114,6 +117,8 @@ pub enum Request {
     Resume,
     /// The whole process must end, as if it had got a SIGTERM.
     Shutdown,
+    /// The client with this session index waits no longer: with an error, or as if its time were up.
+    Unblock { index: u32, with_error: bool },
 }
 
 /// `CLIENT PAUSE`.
@@ -176,6 +181,8 @@ pub struct Session {
     pub no_touch: bool,
     /// Commands queued since `MULTI`; nothing outside of it.
     pub queued: Option<usize>,
+    /// It waits for keys.
+    pub is_blocked: bool,
     /// It will be disconnected once its replies are sent.
     pub is_closing: bool,
     /// Unparsed input, bytes.
@@ -242,6 +249,11 @@ impl Sessions {
     /// How many sessions there are.
     pub fn len(&self) -> usize {
         self.live
+    }
+
+    /// How many clients wait for keys.
+    pub fn blocked(&self) -> usize {
+        self.slots.iter().flatten().filter(|session| session.is_blocked).count()
     }
 
     /// Whether there is none.

@@ -7,13 +7,14 @@ use std::vec;
 
 use crate::base::args::Args;
 use crate::base::number::parse_i64;
+use crate::commands::blocking::Blocking;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::Gather;
 use crate::commands::merge::Merge;
 use crate::commands::{
-    bitmap, connection, geo, hash, hyperloglog, keys, list, server, set, sorted_set, stream, string,
-    transactions,
+    bitmap, blocking, connection, geo, hash, hyperloglog, keys, list, server, set, sorted_set, stream,
+    string, transactions,
 };
 
 /// One command.
@@ -209,6 +210,8 @@ pub enum Spread {
     Keys(Merge),
     /// All keys are read, then a decision is made and carried out. Where all keys share a shard, it runs there.
     Gather(&'static Gather),
+    /// As `Gather`; where it finds nothing, the client waits.
+    Block(&'static Blocking),
     /// Every shard runs it; the parts are merged.
     Shards(Reach, Merge),
     /// Runs on the shard whose slots the cursor (word 1) has reached.
@@ -434,6 +437,7 @@ impl Table {
             sorted_set::ROWS,
             geo::ROWS,
             stream::ROWS,
+            blocking::ROWS,
             keys::ROWS,
             transactions::ROWS,
             connection::ROWS,
@@ -598,7 +602,11 @@ mod tests {
             );
             let has_keys = !row.keys.is_none();
             match row.spread {
-                Spread::Key | Spread::Keys(_) | Spread::Gather(_) | Spread::Connection(Verb::Watch) => {
+                Spread::Key
+                | Spread::Keys(_)
+                | Spread::Gather(_)
+                | Spread::Block(_)
+                | Spread::Connection(Verb::Watch) => {
                     assert!(has_keys, "{} has no key to route by", row.name);
                 }
                 Spread::Home | Spread::Connection(_) | Spread::Shards(..) | Spread::Cursor => {

@@ -96,6 +96,7 @@ impl Default for Bench {
                 pause: None,
                 rng: Rng::new(1),
                 requests: Vec::new(),
+                wait: None,
             },
             now_ms: START_MS,
         }

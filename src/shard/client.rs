@@ -1,6 +1,7 @@
 //! The protocol state of one client: what it sent and is not yet run, what it will be told, and why it may have to wait.
 
 use crate::resp::parse::Parser;
+use crate::shard::blocked::Blocked;
 use crate::shard::flight::Flight;
 use crate::shard::multi::Multi;
 
@@ -24,11 +25,13 @@ pub(super) struct Held {
     pub output: bool,
     /// `CLIENT PAUSE`.
     pub pause: bool,
+    /// A command waits for keys.
+    pub blocked: bool,
 }
 
 impl Held {
     pub fn any(self) -> bool {
-        self.flight || self.output || self.pause
+        self.flight || self.output || self.pause || self.blocked
     }
 }
 
@@ -46,6 +49,8 @@ pub(super) struct Client {
     /// Queued commands and watched keys.
     pub multi: Multi,
     pub held: Held,
+    /// The command that waits for keys.
+    pub blocked: Option<Box<Blocked>>,
     pub closing: Closing,
     /// The driver has closed the connection. What is left is its flight, which is carried to its end.
     pub is_gone: bool,
@@ -66,6 +71,7 @@ impl Client {
             flight: None,
             multi: Multi::default(),
             held: Held::default(),
+            blocked: None,
             closing: Closing::Open,
             is_gone: false,
             is_touched: false,

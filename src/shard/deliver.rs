@@ -8,7 +8,7 @@ use crate::resp::write::Writer;
 use crate::shard::client::{Client, Closing};
 use crate::shard::flight::{Flight, Merged, Piece};
 use crate::shard::mesh::{Calls, Message};
-use crate::shard::{ClientRef, Shard};
+use crate::shard::{ClientRef, Shard, blocked};
 
 /// How far the replies of a flight could be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ pub(super) fn deliver(shard: &mut Shard, client: ClientRef, mut flight: Box<Flig
     if c.reply_bytes() > pause {
         shard.hold_for_output(client, now_ms);
     }
+    blocked::is_entered(shard, client, now_ms);
     shard.resume(client, now_ms);
 }
 

@@ -9,9 +9,10 @@
 
 use std::mem::take;
 
-use crate::base::args::{Args, Span};
+use crate::base::args::{Args, OwnedArgs, Span};
 use crate::base::limits::PREFETCH_BATCH;
 use crate::base::slot::Slot;
+use crate::commands::blocking::Wait;
 use crate::commands::cx::{Caller, Cx};
 use crate::commands::gather::{self, Part};
 use crate::commands::session::Server;
@@ -20,6 +21,7 @@ use crate::resp::write::Writer;
 use crate::shard::Fault;
 use crate::shard::mesh::{Call, Calls, Stage, words_of};
 use crate::shard::queue::Queue;
+use crate::shard::waiters::Waiters;
 use crate::store::keyspace::{Key, Keyspace};
 
 /// What commands run against: everything of a shard but its clients.
@@ -31,6 +33,8 @@ pub(super) struct Core {
     pub owners: Vec<u16>,
     /// Transactions that have a claim on this shard's keys.
     pub queue: Queue,
+    /// Clients of any shard that wait for this shard's keys.
+    pub waiters: Waiters,
     /// What a test has broken.
     pub fault: Option<Fault>,
 }
@@ -104,8 +108,10 @@ pub(super) fn run(
 
 /// Reads one key of a gathering command.
 pub(super) fn read_part(core: &mut Core, call: &Call, args: &Args<'_>, word: usize, now_ms: i64) -> Part {
-    let Spread::Gather(gather) = core.table.row(call.row).spread else {
-        unreachable!("only gathering commands read parts")
+    let gather = match core.table.row(call.row).spread {
+        Spread::Gather(gather) => gather,
+        Spread::Block(blocking) => &blocking.gather,
+        _ => unreachable!("only gathering commands read parts"),
     };
     let mut no_reply = Vec::new();
     (gather.read)(&mut core.cx(call, &mut no_reply, Caller::default(), now_ms), args, word)
@@ -150,6 +156,9 @@ pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
     let now_ms = if calls.turn.now_ms == 0 { now_ms } else { calls.turn.now_ms };
     // Some commands for every shard want to know which one is the client's.
     let session = calls.client.filter(|_| calls.home == core.server.shard).map(|client| client.index);
+    if calls.ticket != 0 {
+        return run_waiting(core, calls, now_ms);
+    }
     let Calls {
         client_id,
         buffer,
@@ -193,6 +202,7 @@ pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
                     let write = take(&mut writes[index as usize]);
                     apply(core, call, write, now_ms);
                 }
+                Stage::Await => unreachable!("such calls have a ticket"),
                 Stage::CheckWatched => {
                     if core.keys.end_watch(*client_id, now_ms) {
                         *is_dirty = true;
@@ -200,6 +210,67 @@ pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Runs the calls of a message that are one command which may wait, or a step of it.
+fn run_waiting(core: &mut Core, calls: &mut Calls, now_ms: i64) {
+    let limit = core.server.config.reply_bytes_max;
+    let client = calls.client.expect("who may wait is a client");
+    let Calls { ticket, home, client_id, buffer, spans, calls: list, writes, replies, .. } = calls;
+    calls.done = list.len();
+    for call in list.iter() {
+        let args = words_of(buffer, spans, call);
+        match call.stage {
+            Stage::Run => {
+                if calls.is_again && !core.waiters.contains_key(ticket) {
+                    // It has left meanwhile.
+                    calls.is_waiting = true;
+                    calls.ends.push(0);
+                    return;
+                }
+                let caller = Caller { id: *client_id, session: None, no_touch: call.no_touch };
+                core.server.wait = None;
+                let mut fits = true;
+                if calls.is_again || !core.is_any_promised(call, &args) {
+                    fits = run(core, call, &args, replies, caller, now_ms);
+                } else {
+                    core.server.wait = Some(Wait::default());
+                }
+                match core.server.wait.take() {
+                    Some(wait) => {
+                        replies.clear();
+                        calls.is_waiting = true;
+                        if calls.is_again {
+                            core.waiters.get_mut(ticket).expect("it was found").is_called = false;
+                        } else {
+                            let words = wait.words.unwrap_or_else(|| OwnedArgs::new(args.iter_from(0)));
+                            core.enter_waiter(*ticket, *home, client, *client_id, call, words, true);
+                        }
+                    }
+                    None => {
+                        core.remove_waiter(*ticket);
+                        calls.is_over_limit |= !fits || replies.len() > limit;
+                    }
+                }
+                calls.ends.push(replies.len() as u32);
+            }
+            Stage::Read(word) => {
+                let is_new = !core.waiters.contains_key(ticket);
+                let part = if is_new && core.is_promised(call, args.get(word as usize)) {
+                    Part::Absent
+                } else {
+                    read_part(core, call, &args, word as usize, now_ms)
+                };
+                calls.parts.push(part);
+            }
+            Stage::Apply(index) => apply(core, call, take(&mut writes[index as usize]), now_ms),
+            Stage::Await => {
+                let words = OwnedArgs::new(args.iter_from(0));
+                core.enter_waiter(*ticket, *home, client, *client_id, call, words, false);
+            }
+            Stage::CheckWatched => unreachable!("a command that may wait is in no transaction of others"),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::commands::gather::{Decision, Gather, Next, Part, Write};
 use crate::commands::merge::Merge;
 use crate::metrics::Stats;
 use crate::resp::write::{Protocol, Writer};
+use crate::shard::blocked::{self, Blocked, End};
 use crate::shard::mesh::{Call, Calls, Message, Proposal, Stage, Turn};
 use crate::shard::multi::Queued;
 use crate::shard::router::Router;
@@ -117,6 +118,10 @@ pub(super) struct Flight {
     pub aborted: Option<Aborted>,
     pub gathering: Option<Box<Gathering>>,
     pub rest: Option<Rest>,
+    /// It is one command that may wait, or waits, with this number; 0 for all others.
+    pub ticket: u64,
+    /// What the client would wait with, if that begins with this flight.
+    pub blocked: Option<Box<Blocked>>,
     /// Its transaction; 0 for none.
     id: u64,
     /// The largest position that an owner gave it.
@@ -232,6 +237,7 @@ pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Fligh
         let mut calls = shard.packing[usize::from(target)].take().expect("it was found");
         calls.address(here, target, Some(client), client_id);
         calls.is_whole = flight.is_whole || is_transaction;
+        calls.ticket = flight.ticket;
         if !is_transaction {
             shard.send(target, Message::Run(calls));
             continue;
@@ -295,6 +301,12 @@ fn note_place(shard: &mut Shard, flight: &mut Flight, proposal: Proposal) {
 /// Replies have come back.
 pub(super) fn arrive(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     let client = calls.client.expect("calls travel in a client's name");
+    let is_of_flight = |flight: &Box<Flight>| flight.ticket == calls.ticket;
+    if calls.ticket != 0
+        && !shard.flying_client(client).is_some_and(|c| c.flight.as_ref().is_some_and(is_of_flight))
+    {
+        return blocked::answered(shard, calls, now_ms);
+    }
     let Some(mut flight) = shard.flying_client(client).and_then(|c| c.flight.take()) else {
         // The client has gone meanwhile.
         return deliver::recycle(shard, calls);
@@ -302,6 +314,10 @@ pub(super) fn arrive(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     if calls.turn.decides {
         let Turn { position, now_ms, .. } = calls.turn;
         note_place(shard, &mut flight, Proposal { position, now_ms, is_free: true });
+    }
+    if calls.is_waiting {
+        let blocked = flight.blocked.take().expect("the flight is the command's first try");
+        blocked::enter(shard, client, blocked, now_ms);
     }
     flight.waiting -= 1;
     match flight.arrived.iter_mut().find(|earlier| earlier.target == calls.target) {
@@ -327,7 +343,7 @@ fn advance(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms
         }
     }
     if let Some(gathering) = flight.gathering.take() {
-        decide(shard, &mut flight, gathering);
+        decide(shard, client, &mut flight, gathering, now_ms);
     }
     if flight.gathering.is_none()
         && let Some(rest) = flight.rest.take()
@@ -354,6 +370,7 @@ fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
         if let Some(mut calls) = shard.packing[usize::from(target)].take() {
             calls.address(here, target, Some(client), client_id);
             calls.is_whole = true;
+            calls.ticket = flight.ticket;
             calls.turn.now_ms = flight.now_ms;
             calls.turn.transaction = if is_participant { flight.id } else { 0 };
             calls.turn.concludes = concludes && is_participant;
@@ -367,7 +384,13 @@ fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
 }
 
 /// Puts the parts of a gathering command in order, makes the decision, and packs what follows from it.
-fn decide(shard: &mut Shard, flight: &mut Flight, mut gathering: Box<Gathering>) {
+fn decide(
+    shard: &mut Shard,
+    client: ClientRef,
+    flight: &mut Flight,
+    mut gathering: Box<Gathering>,
+    now_ms: i64,
+) {
     // In the order of the keys: every call of stage `Read` in this step was this command's.
     let mut found: Vec<_> =
         flight.arrived.iter_mut().map(|calls| (calls.target, calls.parts.drain(..))).collect();
@@ -386,7 +409,11 @@ fn decide(shard: &mut Shard, flight: &mut Flight, mut gathering: Box<Gathering>)
         &mut shard.core.server.stats,
     );
     match next {
+        Next::Wait(words) => wait(shard, client, flight, &gathering, words, now_ms),
         Next::Write(writes) => {
+            if flight.ticket != 0 && flight.blocked.is_none() {
+                blocked::served(shard, client);
+            }
             writes.into_iter().for_each(|write| pack_write(shard, call, write));
             if gathering.is_wanted {
                 flight.append(&reply);
@@ -404,6 +431,40 @@ fn decide(shard: &mut Shard, flight: &mut Flight, mut gathering: Box<Gathering>)
             }
             flight.gathering = Some(gathering);
         }
+    }
+}
+
+/// A command that may wait has found nothing: it begins to wait, or goes on, or ends.
+fn wait(
+    shard: &mut Shard,
+    client: ClientRef,
+    flight: &mut Flight,
+    gathering: &Gathering,
+    words: Option<OwnedArgs>,
+    now_ms: i64,
+) {
+    let call = gathering.call;
+    let end = match flight.blocked.take() {
+        _ if flight.ticket == 0 => Some(End::TimedOut),
+        Some(mut blocked) => {
+            blocked.words = words.unwrap_or(std::mem::take(&mut blocked.words));
+            blocked.owners = Blocked::waits_on(shard, &call, &blocked.words.args());
+            for &owner in &blocked.owners {
+                let call = Call { stage: Stage::Await, ..call };
+                packed(&mut shard.packing, &mut shard.spare_calls, owner)
+                    .push_whole(call, &blocked.words.args());
+            }
+            blocked::enter(shard, client, blocked, now_ms);
+            None
+        }
+        None => blocked::tried_in_vain(shard, client),
+    };
+    if let Some(end) = end
+        && gathering.is_wanted
+    {
+        let mut reply = Vec::new();
+        blocked::write_end(shard, end, &call, &mut reply);
+        flight.append(&reply);
     }
 }
 

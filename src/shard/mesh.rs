@@ -33,6 +33,15 @@ pub(super) enum Message {
     Replies(Box<Calls>),
     /// Home to owner: this client watches no key any more.
     Unwatch { client_id: u64 },
+    /// Owner to home: a key has changed for which the client waits, with keys on several shards: it may try again.
+    Ready { client: ClientRef, ticket: u64 },
+    /// Home to owner: that waiter has tried in vain. What has happened since counts.
+    Again { ticket: u64 },
+    /// Home to owner: that waiter is gone. Who waits with all keys on one shard (`client`) may have been served at the same time: the owner says
+    /// if not.
+    Leave { ticket: u64, client: Option<ClientRef> },
+    /// Owner to home: the waiter has left, and was not served.
+    Left { client: ClientRef, ticket: u64 },
 }
 
 /// What an owner says of a place that it keeps.
@@ -93,6 +102,8 @@ pub(super) enum Stage {
     Read(u32),
     /// A change that a decision ordered: an index into `Calls::writes`.
     Apply(u32),
+    /// The client waits for the keys of the command that are here.
+    Await,
     /// Whether the keys that the client watches are as they were; if not, nothing after it is run.
     CheckWatched,
 }
@@ -111,6 +122,12 @@ pub struct Calls {
     pub(super) client_id: u64,
     /// Their part in a transaction.
     pub(super) turn: Turn,
+    /// The one command may wait, and its waiter would have this number; 0 for commands that may not.
+    pub(super) ticket: u64,
+    /// The waiter exists, and its command is tried again.
+    pub(super) is_again: bool,
+    /// It waits.
+    pub(super) is_waiting: bool,
     /// Run all or nothing, however long the replies.
     pub(super) is_whole: bool,
     /// What the calls, or with a `Schedule` all steps of the transaction, touch.
@@ -142,6 +159,9 @@ impl Calls {
     pub(super) fn clear(&mut self) {
         self.client = None;
         self.turn = Turn::default();
+        self.ticket = 0;
+        self.is_again = false;
+        self.is_waiting = false;
         self.is_whole = false;
         self.claim.clear();
         self.buffer.clear();

@@ -9,6 +9,7 @@
 //! target (`queue`) runs them and sends the same object back → `deliver` puts the replies in order. Commands on several shards are
 //! transactions, which `flight` coordinates.
 
+mod blocked;
 mod client;
 mod deliver;
 mod execute;
@@ -21,8 +22,9 @@ mod route;
 mod router;
 #[cfg(test)]
 mod tests;
+mod waiters;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,12 +36,14 @@ use crate::commands::table::Table;
 use crate::config::Config;
 use crate::metrics::Stats;
 use crate::resp::write::Writer;
+use crate::shard::blocked::End;
 use crate::shard::client::{Client, Closing};
 use crate::shard::execute::Core;
 use crate::shard::flight::Flight;
 use crate::shard::mesh::{Calls, Message, ShardMessage};
 use crate::shard::queue::Queue;
 use crate::shard::route::Batch;
+use crate::shard::waiters::Waiters;
 use crate::store::keyspace::Keyspace;
 
 /// A client of a shard: an index that is used again, and the generation that tells its users apart.
@@ -111,6 +115,8 @@ pub struct Shard {
     announced: Vec<(u16, Slot, u64)>,
     /// Clients that `CLIENT PAUSE` holds.
     paused: Vec<ClientRef>,
+    /// Clients whose commands wait for keys, by when their time is up and their ticket.
+    deadlines: BTreeMap<(i64, u64), ClientRef>,
     next_tick_ms: i64,
     wants_shutdown: bool,
 }
@@ -149,13 +155,22 @@ impl Shard {
             pause: None,
             rng: Rng::new(seed),
             requests: Vec::new(),
+            wait: None,
         };
         let mut owners = Vec::with_capacity(SLOTS);
         for owner in 0..shards {
             owners.resize(slots_of(owner, shards).end, owner);
         }
         Shard {
-            core: Core { table, keys, server, owners, queue: Queue::default(), fault: None },
+            core: Core {
+                table,
+                keys,
+                server,
+                owners,
+                queue: Queue::default(),
+                waiters: Waiters::default(),
+                fault: None,
+            },
             clients: Vec::new(),
             generations: Vec::new(),
             free: Vec::new(),
@@ -168,6 +183,7 @@ impl Shard {
             batch: Batch::default(),
             announced: Vec::new(),
             paused: Vec::new(),
+            deadlines: BTreeMap::new(),
             next_tick_ms: i64::MAX,
             wants_shutdown: false,
         }
@@ -294,6 +310,8 @@ impl Shard {
         if self.core.keys.free_discarded(DISCARD_STEP) {
             self.next_tick_ms = now_ms;
         }
+        blocked::tick(self, now_ms);
+        self.after_commands(now_ms);
         self.disconnect_idle_and_stalled(now_ms);
     }
 
@@ -323,7 +341,8 @@ impl Shard {
             return Wants { send: false, stop_reading: true, close: false };
         };
         let drained = c.out.is_empty() && c.unsent == 0;
-        let answered = drained && c.flight.is_none() && (c.query.is_empty() || !c.held.any());
+        let answered =
+            drained && c.flight.is_none() && (c.query.is_empty() || !c.held.any() || c.held.blocked);
         // What a flight will soon bring can leave in the same send.
         let is_flying = c.flight.as_ref().is_some_and(|flight| flight.waiting > 0);
         let waits = is_flying && c.out.len() <= INLINE_SEND_BYTES_MAX;
@@ -406,6 +425,7 @@ impl Shard {
     fn forget(&mut self, client: ClientRef) {
         let Some(c) = self.flying_client(client).filter(|c| c.is_gone) else { return };
         let mut multi = std::mem::take(&mut c.multi);
+        blocked::served(self, client);
         multi.unwatch(self.client_id(client), &mut self.core, &mut self.outbox);
         self.clients[client.index as usize] = None;
         self.core.server.sessions.remove(client.index);
@@ -434,6 +454,10 @@ impl Shard {
             Message::Release { id } => queue::release(self, id, now_ms),
             Message::Replies(calls) => flight::arrive(self, calls, now_ms),
             Message::Unwatch { client_id } => self.core.keys.forget_watch(client_id),
+            Message::Ready { client, ticket } => blocked::ready(self, client, ticket, now_ms),
+            Message::Again { ticket } => waiters::again(self, ticket, now_ms),
+            Message::Leave { ticket, client } => waiters::leave(self, ticket, client, now_ms),
+            Message::Left { client, ticket } => blocked::left(self, client, ticket, now_ms),
         }
     }
 
@@ -476,11 +500,22 @@ impl Shard {
             while let Some(message) = self.to_self.pop_front() {
                 self.handle(message, now_ms);
             }
+            if self.core.keys.awaited().has_touched() {
+                waiters::serve(self, now_ms);
+                continue;
+            }
             let Some(request) = self.core.server.requests.pop() else { break };
             match request {
                 Request::Kill(index) => self.close(index, Closing::Now),
                 Request::Leave(index) => self.close(index, Closing::AfterReplies),
                 Request::Shutdown => self.wants_shutdown = true,
+                Request::Unblock { index, with_error } => {
+                    if let Some(c) = &self.clients[index as usize] {
+                        let client = ClientRef { index, generation: c.generation };
+                        let how = if with_error { End::Error } else { End::TimedOut };
+                        blocked::end(self, client, how, now_ms);
+                    }
+                }
                 Request::Resume => {
                     for client in std::mem::take(&mut self.paused) {
                         if let Some(c) = self.client_mut(client) {
@@ -523,8 +558,10 @@ impl Shard {
             };
             let Some(session) = self.core.server.sessions.get(index as u32) else { continue };
             let is_stalled = client.held.output && now_ms - client.progress_ms > stall_max * 1000;
-            let is_idle =
-                idle_max > 0 && now_ms - session.active_ms > idle_max * 1000 && client.flight.is_none();
+            let is_idle = idle_max > 0
+                && now_ms - session.active_ms > idle_max * 1000
+                && client.flight.is_none()
+                && !client.held.blocked;
             if is_stalled || is_idle {
                 if is_stalled {
                     self.core.server.stats.output_limit_disconnects += 1;

@@ -94,8 +94,14 @@ impl Router<'_> {
         }
     }
 
-    /// Whether a call must not share its flight with what came before it: it depends on watched keys.
+    /// Whether a call must not share its flight with what came before it: it depends on watched keys, or may wait.
     pub fn needs_flight_of_its_own(&self, call: &Call) -> bool {
+        if call.row != REFUSED
+            && self.multi.queue.is_none()
+            && matches!(self.core.table.row(call.row).spread, Spread::Block(_))
+        {
+            return true;
+        }
         // An EXEC with too many words is refused, and ends the watching too.
         !self.multi.watched.is_empty()
             && (call.row == REFUSED

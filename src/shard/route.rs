@@ -14,7 +14,7 @@ use crate::shard::execute::{self, Core};
 use crate::shard::flight::{self, Flight};
 use crate::shard::mesh::{Call, Stage, words_of};
 use crate::shard::router::Router;
-use crate::shard::{ClientRef, Shard};
+use crate::shard::{ClientRef, Shard, blocked, waiters};
 use crate::store::keyspace::Key;
 
 /// Row index of a call that was refused before it had one.
@@ -302,8 +302,17 @@ fn run_batch(
             return Err((n, Stop::Held));
         }
         router.run(*call, &args);
+        if let Some(blocked) = router.blocked.take() {
+            blocked::enter(shard, client, blocked, now_ms);
+            return Err((n + 1, Stop::Held));
+        }
         if let Some(stop) = stop_after(&mut router) {
             return Err((n + 1, stop));
+        }
+        if router.core.keys.awaited().has_touched() {
+            // Before the client's next command: that one must not find what belongs to those who wait.
+            waiters::serve(shard, now_ms);
+            router = Router::new(shard, client, flight, now_ms);
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use crate::base::args::{Args, OwnedArgs};
 use crate::base::slot::{Slot, key_slot};
+use crate::commands::blocking::{Blocking, Wait};
 use crate::commands::cx::Caller;
 use crate::commands::error::CommandError;
 use crate::commands::gather::Gather;
@@ -14,6 +15,7 @@ use crate::commands::session::{ReplyMode, Session};
 use crate::commands::table::{Command, Keys, Reach, Spread, Verb};
 use crate::commands::transactions::ABORTED_BECAUSE;
 use crate::resp::write::Writer;
+use crate::shard::blocked::Blocked;
 use crate::shard::client::Client;
 use crate::shard::deliver;
 use crate::shard::execute::{self, Core};
@@ -22,7 +24,7 @@ use crate::shard::intents::{Claim, Intent};
 use crate::shard::mesh::{Call, Calls, ShardMessage, Stage};
 use crate::shard::multi::Multi;
 use crate::shard::route::REFUSED;
-use crate::shard::{ClientRef, Shard};
+use crate::shard::{ClientRef, Shard, queue};
 use crate::store::keyspace::Key;
 use crate::store::scan::{cursor_slot, parse_cursor};
 use crate::store::table::hash_key;
@@ -46,6 +48,10 @@ pub(super) struct Router<'a> {
     pub now_ms: i64,
     /// A reply has passed the hard limit: the client must go.
     pub is_over_limit: bool,
+    /// The commands are those of an `EXEC`: none of them waits.
+    is_exec: bool,
+    /// The command that has just run waits from now on.
+    pub blocked: Option<Box<Blocked>>,
 }
 
 impl<'a> Router<'a> {
@@ -71,6 +77,8 @@ impl<'a> Router<'a> {
             unsent: *unsent,
             now_ms,
             is_over_limit: false,
+            is_exec: false,
+            blocked: None,
         }
     }
 
@@ -103,6 +111,7 @@ impl<'a> Router<'a> {
     /// Runs or sends one call that `EXEC` takes from the queue.
     pub fn run_queued(&mut self, call: Call, args: &Args<'_>) {
         let (call, mode) = self.complete(call);
+        self.is_exec = true;
         // A reply that is to be skipped is the next one after EXEC's.
         self.dispatch(call, args, matches!(mode, ReplyMode::On | ReplyMode::SkipNext));
     }
@@ -137,7 +146,7 @@ impl<'a> Router<'a> {
         match spread {
             Spread::Home => self.here(&call, args, is_wanted),
             Spread::Connection(verb) => self.connection(verb, call, args, is_wanted),
-            Spread::Key | Spread::Keys(_) | Spread::Gather(_) if call.slot == u16::MAX => {
+            Spread::Key | Spread::Keys(_) | Spread::Gather(_) | Spread::Block(_) if call.slot == u16::MAX => {
                 // Its words do not name its keys as they should: it runs to say so.
                 self.here(&call, args, is_wanted);
             }
@@ -152,6 +161,7 @@ impl<'a> Router<'a> {
                 }
                 _ => self.gather(keys, call, args, gather, is_wanted),
             },
+            Spread::Block(blocking) => self.block(keys, call, args, blocking, is_wanted),
             Spread::Shards(reach, merge) => self.spread_shards(reach, call, args, merge, is_wanted),
             Spread::Cursor => self.at(self.cursor_owner(args), &call, args, is_wanted),
         }
@@ -344,6 +354,79 @@ impl<'a> Router<'a> {
         let flight = self.flight();
         flight.ends_step = true;
         flight.gathering = Some(Box::new(gathering));
+    }
+
+    // Waiting -----------------------------------------------------------------------------------------------------
+
+    /// Tries a command that may wait.
+    fn block(
+        &mut self,
+        keys: Keys,
+        call: Call,
+        args: &Args<'_>,
+        blocking: &'static Blocking,
+        is_wanted: bool,
+    ) {
+        let owner = self.common_owner(keys, &call, args);
+        let timeout_ms = (blocking.timeout_ms)(args).ok().flatten().filter(|_| !self.is_exec);
+        let Some(timeout_ms) = timeout_ms else {
+            // Also for words that are wrong, which its run reports.
+            return match owner {
+                Some(owner) => self.at(owner, &call, args, is_wanted),
+                None => self.gather(keys, call, args, &blocking.gather, is_wanted),
+            };
+        };
+        assert!(self.flight.is_none(), "a command that may wait has a flight of its own");
+        let now_ms = self.now_ms;
+        let mut blocked = Box::new(Blocked {
+            ticket: queue::next_id(&self.core.server),
+            call,
+            words: OwnedArgs::default(),
+            owners: owner.into_iter().collect(),
+            is_lone: owner.is_some(),
+            until_ms: (timeout_ms > 0).then(|| now_ms.saturating_add_unsigned(timeout_ms)),
+            is_wanted,
+            is_trying: false,
+            is_ready: false,
+            end: None,
+        });
+        let is_here = owner == Some(self.core.server.shard);
+        if is_here && self.is_free(&call, args) {
+            let before = self.out.len();
+            self.core.server.wait = None;
+            if self.core.is_any_promised(&call, args) {
+                self.core.server.wait = Some(Wait::default());
+            } else {
+                self.here(&call, args, is_wanted);
+            }
+            if let Some(wait) = self.core.server.wait.take() {
+                self.out.truncate(before);
+                let words = wait.words.unwrap_or_else(|| OwnedArgs::new(args.iter_from(0)));
+                let (home, client, client_id) = (self.core.server.shard, self.client, self.session().id);
+                self.core.enter_waiter(blocked.ticket, home, client, client_id, &call, words, true);
+                self.blocked = Some(blocked);
+            }
+            return;
+        }
+        match owner {
+            Some(owner) => self.at(owner, &call, args, is_wanted),
+            None => {
+                blocked.words = OwnedArgs::new(args.iter_from(0));
+                self.gather(keys, call, args, &blocking.gather, is_wanted);
+            }
+        }
+        let flight = self.flight();
+        flight.is_last = true;
+        flight.ticket = blocked.ticket;
+        flight.blocked = Some(blocked);
+    }
+
+    /// Tries a command that waits with keys on several shards.
+    pub fn try_again(&mut self, blocked: &Blocked) {
+        let &Command { spread, keys, .. } = self.core.table.row(blocked.call.row);
+        let Spread::Block(blocking) = spread else { unreachable!("only commands that may wait do") };
+        self.gather(keys, blocked.call, &blocked.words.args(), &blocking.gather, blocked.is_wanted);
+        self.flight().ticket = blocked.ticket;
     }
 
     #[inline]

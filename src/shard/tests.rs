@@ -1,5 +1,6 @@
 //! One or two shards driven by hand. Of two, shard 0 owns the keys `b` and `c`, shard 1 the keys `a` and `d`.
 
+mod blocking;
 mod transactions;
 
 use std::sync::Arc;

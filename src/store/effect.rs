@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::awaited::Awaited;
 use crate::store::object::ValueRef;
 use crate::store::watch::Watched;
 
@@ -148,20 +149,22 @@ impl OwnedEffect {
     }
 }
 
-/// Where effects go: to whoever keeps them, and to those who watch keys.
+/// Where effects go: to whoever keeps them, and to those who watch keys or wait for them.
 #[derive(Debug, Default)]
 pub struct Journal {
     /// The effects so far with the database of each, where a test records them. Otherwise nothing is persisted.
     pub recorded: Option<Vec<(u16, OwnedEffect)>>,
     /// Clients that want to know whether keys have changed.
     pub watched: Watched,
+    /// Clients that wait for keys.
+    pub awaited: Awaited,
 }
 
 impl Journal {
     /// Whether anybody wants the effects: the one question that saves preparing them.
     #[inline]
     pub fn is_on(&self) -> bool {
-        self.recorded.is_some() || !self.watched.is_empty()
+        self.recorded.is_some() || !self.watched.is_empty() || !self.awaited.is_empty()
     }
 
     /// Takes one effect on database `db`.
@@ -176,6 +179,7 @@ impl Journal {
     fn hand_out(&mut self, db: u16, effect: Effect<'_>) {
         if let Some(key) = effect.key() {
             self.watched.changed(db, key);
+            self.awaited.touch(db, key);
         }
         if let Some(effects) = &mut self.recorded {
             effects.push((db, effect.to_owned()));

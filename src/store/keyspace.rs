@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::base::limits::{DATABASES, EXPIRED_STEP, INLINE_STRING_BYTES_MAX, RANDOM_CHOICES_MAX, TABLE_COST};
 use crate::base::rng::Rng;
 use crate::base::slot::{SLOTS, Slot, key_slot};
+use crate::store::awaited::Awaited;
 use crate::store::collection::EncodingLimits;
 use crate::store::effect::{Effect, Journal, OwnedEffect};
 use crate::store::object::{
@@ -435,6 +436,7 @@ impl Keyspace {
     /// Empties a database. Its memory is given back in steps, by `free_discarded`.
     pub fn flush(&mut self, db: u16) {
         self.disturb_watched(db, None);
+        self.journal.awaited.touch_all(db);
         let Db { slots, keys, .. } = std::mem::take(&mut self.dbs[usize::from(db)]);
         self.counts.changes += keys as u64;
         if self.discarded.is_empty() {
@@ -452,6 +454,8 @@ impl Keyspace {
             self.disturb_watched(b, Some((a, now_ms)));
         }
         self.dbs.swap(usize::from(a), usize::from(b));
+        self.journal.awaited.touch_all(a);
+        self.journal.awaited.touch_all(b);
         self.counts.changes += 1;
         self.journal.record(a, Effect::Swap { with: b });
     }
@@ -478,6 +482,12 @@ impl Keyspace {
     /// Whether flushed databases still wait to be freed.
     pub fn has_discarded(&self) -> bool {
         !self.discarded.is_empty()
+    }
+
+    /// Who waits for which keys.
+    #[inline]
+    pub fn awaited(&mut self) -> &mut Awaited {
+        &mut self.journal.awaited
     }
 
     // Watching ----------------------------------------------------------------------------------------------------

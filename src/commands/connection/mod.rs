@@ -13,7 +13,7 @@ use crate::commands::table::Flag::{Admin, AllowBusy, Dangerous, Fast, Loading, N
 use crate::commands::table::{Command, Flag, Group, Keys, Reach, Spread, Verb, row};
 use crate::commands::{container, merge};
 
-use client::{attributes, describe, help, kill, list, pause, reply, switches};
+use client::{attributes, describe, help, kill, list, pause, reply, switches, unblock};
 
 const C: Group = Group::Connection;
 const NO_KEY: Keys = Keys::None;
@@ -47,5 +47,6 @@ pub(super) const ROWS: &[Command] = &[
     row(C, "client|reply",    reply::run,           3,  NO_KEY, SELF,    HOME,                               "3.2.0",  "O(1)", "Instructs the server whether to reply to commands."),
     row(C, "client|setinfo",  attributes::set_info, 4,  NO_KEY, SELF,    HOME,                               "7.2.0",  "O(1)", "Sets information specific to the client or connection."),
     row(C, "client|setname",  attributes::set_name, 3,  NO_KEY, SELF,    HOME,                               "2.6.9",  "O(1)", "Sets the connection name."),
+    row(C, "client|unblock",  unblock::run,         -3, NO_KEY, OTHERS,  Spread::Shards(Reach::Nothing, merge::sum),         "5.0.0",  "O(log N) where N is the number of client connections", "Unblocks a client blocked by a blocking command from a different connection."),
     row(C, "client|unpause",  pause::unpause,       2,  NO_KEY, OTHERS,  Spread::Shards(Reach::Settings, merge::same),       "6.2.0",  "O(N) Where N is the number of paused clients", "Resumes processing commands from paused clients."),
 ];

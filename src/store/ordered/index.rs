@@ -18,7 +18,7 @@ const _: () = assert!(MEMBERS_MAX / PART_IDS < 1 << (57 - PART_SHIFT), "nor into
 type Part = HashTable<u32>;
 
 /// The index.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Index {
     /// The tables; those below the largest power of two have, in part, been split into those above.
     parts: Vec<Part>,

@@ -25,6 +25,7 @@ enum Name {
     Free { prev: u32, next: u32 },
 }
 
+#[derive(Clone)]
 struct Slot {
     score: f64,
     name: Name,
@@ -36,7 +37,32 @@ const _: () = assert!(SHORT_BYTES_MAX <= u8::MAX as usize);
 
 type Chunk = Box<[Slot; CHUNK_SLOTS]>;
 
+impl Clone for Name {
+    fn clone(&self) -> Name {
+        match self {
+            Name::Short(len, bytes) => Name::Short(*len, *bytes),
+            Name::Long(cell) => Name::long(cell.key()),
+            Name::Free { prev, next } => Name::Free { prev: *prev, next: *next },
+        }
+    }
+}
+
+impl Name {
+    fn long(bytes: &[u8]) -> Name {
+        Name::Long(Cell::new(0, bytes, Payload::Bytes(&[]), None, 0))
+    }
+
+    /// Bytes of its own allocation.
+    fn long_bytes(&self) -> usize {
+        match self {
+            Name::Long(cell) => cell.allocated_bytes(),
+            Name::Short(..) | Name::Free { .. } => 0,
+        }
+    }
+}
+
 /// The members.
+#[derive(Clone)]
 pub struct Members {
     chunks: Vec<Chunk>,
     /// Slots in use or in the chain: those below this.
@@ -98,10 +124,9 @@ impl Members {
             short[..bytes.len()].copy_from_slice(bytes);
             Name::Short(bytes.len() as u8, short)
         } else {
-            let cell = Cell::new(0, bytes, Payload::Bytes(&[]), None, 0);
-            self.long_bytes += cell.allocated_bytes();
-            Name::Long(cell)
+            Name::long(bytes)
         };
+        self.long_bytes += name.long_bytes();
         let id = self.take_slot();
         *self.slot_mut(id) = Slot { score, name };
         id
@@ -109,7 +134,7 @@ impl Members {
 
     /// Drops a member.
     pub fn remove(&mut self, id: u32) {
-        let (bytes, next) = (self.long_bytes_of(id), self.free_first);
+        let (bytes, next) = (self.slot(id).name.long_bytes(), self.free_first);
         self.long_bytes -= bytes;
         self.slot_mut(id).name = Name::Free { prev: NONE, next };
         if let Some(Name::Free { prev, .. }) = self.name_mut(next) {
@@ -191,13 +216,6 @@ impl Members {
         }
     }
 
-    fn long_bytes_of(&self, id: u32) -> usize {
-        match &self.slot(id).name {
-            Name::Long(cell) => cell.allocated_bytes(),
-            Name::Short(..) | Name::Free { .. } => 0,
-        }
-    }
-
     fn name_mut(&mut self, id: u32) -> Option<&mut Name> {
         (id != NONE).then(|| &mut self.slot_mut(id).name)
     }
@@ -225,7 +243,7 @@ impl Members {
         }
         let unused = (0..self.top).filter(|id| self.get(*id).is_none()).count();
         assert_eq!((chained, unused), (self.free, self.free as usize));
-        assert_eq!(self.long_bytes, (0..self.top).map(|id| self.long_bytes_of(id)).sum::<usize>());
+        assert_eq!(self.long_bytes, (0..self.top).map(|id| self.slot(id).name.long_bytes()).sum::<usize>());
         assert!(self.chunks.len() <= (self.top as usize).div_ceil(CHUNK_SLOTS) + 1);
     }
 }

@@ -1,4 +1,4 @@
-//! A large sorted set: members ordered by (score, bytes), found by either. Owns which of its three parts is told what, and when.
+//! The large form of a sorted set: members ordered by (score, bytes), found by either. Owns which of three parts is told what, and when.
 //! Knows nothing of keys, commands or replies.
 //!
 //! ```text
@@ -63,18 +63,18 @@ const _: () = assert!(PART_IDS * 2 < 1024 / 8 * 7);
 const _: () = assert!(LEAF_ENTRIES * 12 + 10 <= NODE_BYTES && INNER_CHILDREN * 20 + 2 <= NODE_BYTES);
 const _: () = assert!(MOVES_PER_REMOVAL > 1);
 
-/// A sorted set.
-#[derive(Default)]
-pub struct SortedSet {
+/// Members in order.
+#[derive(Clone, Default)]
+pub struct Ordered {
     members: Members,
     index: Index,
     tree: Tree,
 }
 
-impl SortedSet {
+impl Ordered {
     /// A set without members.
-    pub fn new() -> SortedSet {
-        SortedSet::default()
+    pub fn new() -> Ordered {
+        Ordered::default()
     }
 
     /// How many members there are.
@@ -94,7 +94,7 @@ impl SortedSet {
         self.len() >= MEMBERS_MAX
     }
 
-    /// Bytes of everything the set has allocated, without the `SortedSet` itself. Adds up a few sums.
+    /// Bytes of everything the set has allocated, without the `Ordered` itself. Adds up a few sums.
     pub fn allocated_bytes(&self) -> usize {
         self.members.allocated_bytes() + self.index.allocated_bytes() + self.tree.allocated_bytes()
     }
@@ -102,21 +102,33 @@ impl SortedSet {
     /// Gives a member a score, and returns the score it had. The score is not NaN, and a full set gets no new member: the
     /// caller has seen to both.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
-        assert!(!score.is_nan(), "NaN has no place in the order");
+        self.update(member, |_| Some(score)).0
+    }
+
+    /// Gives a member the score that `decide` makes of the one it has, if it has one; `None` leaves everything as it is. Returns the
+    /// score it had and what was decided. As with `insert`, no NaN and nothing new in a full set.
+    pub fn update(
+        &mut self,
+        member: &[u8],
+        decide: impl FnOnce(Option<f64>) -> Option<f64>,
+    ) -> (Option<f64>, Option<f64>) {
         let hash = hash_key(member);
-        if let Some(id) = self.find(hash, member) {
-            let old = self.members.score(id);
-            if old != score {
-                self.move_to(id, member, score);
+        let found = self.find(hash, member);
+        let old = found.map(|id| self.members.score(id));
+        let Some(score) = decide(old) else { return (old, None) };
+        assert!(!score.is_nan(), "NaN has no place in the order");
+        match found {
+            Some(_) if old == Some(score) => {}
+            Some(id) => self.move_to(id, member, score),
+            None => {
+                assert!(!self.is_full(), "ids are 32 bits");
+                let id = self.members.insert(member, score);
+                let members = &self.members;
+                self.index.insert(hash, id, |id| hash_key(members.bytes(id)));
+                self.tree.insert(Entry { score, id }, |entry| precedes(members, entry, (score, member)));
             }
-            return Some(old);
         }
-        assert!(!self.is_full(), "ids are 32 bits");
-        let id = self.members.insert(member, score);
-        let members = &self.members;
-        self.index.insert(hash, id, |id| hash_key(members.bytes(id)));
-        self.tree.insert(Entry { score, id }, |entry| precedes(members, entry, (score, member)));
-        None
+        (old, Some(score))
     }
 
     /// Removes a member, and returns the score it had.
@@ -125,7 +137,7 @@ impl SortedSet {
         let score = self.members.score(id);
         let rank = self.rank_of((score, member));
         self.tree.remove_run(rank, 1, |_| ());
-        self.forget(id);
+        forget(&mut self.members, &mut self.index, id);
         self.tidy_after(1);
         Some(score)
     }
@@ -161,16 +173,6 @@ impl SortedSet {
         self.at(self.len().checked_sub(1)?)
     }
 
-    /// Removes the first member.
-    pub fn pop_first(&mut self) -> Option<(Box<[u8]>, f64)> {
-        self.pop(0)
-    }
-
-    /// Removes the last member.
-    pub fn pop_last(&mut self) -> Option<(Box<[u8]>, f64)> {
-        self.pop(self.len().checked_sub(1)?)
-    }
-
     /// The ranks of the members whose scores are in this range; how many they are is its length.
     pub fn ranks_by_score(&self, min: Bound<f64>, max: Bound<f64>) -> Range<usize> {
         let below = |bound: f64| self.tree.rank_where(|entry| entry.score < bound);
@@ -199,16 +201,16 @@ impl SortedSet {
     /// Removes the members of these ranks after showing each, in order, and returns how many they were.
     pub fn remove_range(&mut self, ranks: Range<usize>, mut visit: impl FnMut(&[u8], f64)) -> usize {
         let ranks = self.clamp(ranks);
-        let mut removed = Vec::with_capacity(LEAF_ENTRIES.min(ranks.len()));
         let mut left = ranks.len();
         while left > 0 {
-            left -= self.tree.remove_run(ranks.start, left, |entry| removed.push(entry));
-            for entry in removed.drain(..) {
-                visit(self.members.bytes(entry.id), entry.score);
-                self.forget(entry.id);
-            }
+            let (members, index) = (&mut self.members, &mut self.index);
+            let removed = self.tree.remove_run(ranks.start, left, |entry| {
+                visit(members.bytes(entry.id), entry.score);
+                forget(members, index, entry.id);
+            });
             // Moves look members up in the tree, so they wait until it holds none that is gone.
-            self.tidy_after(LEAF_ENTRIES);
+            self.tidy_after(removed);
+            left -= removed;
         }
         ranks.len()
     }
@@ -265,12 +267,6 @@ impl SortedSet {
         ranks.start.min(end)..end
     }
 
-    fn pop(&mut self, rank: usize) -> Option<(Box<[u8]>, f64)> {
-        let mut popped = None;
-        self.remove_range(rank..rank + 1, |member, score| popped = Some((member.into(), score)));
-        popped
-    }
-
     /// Gives a member another score; in place if it stays between its neighbours.
     fn move_to(&mut self, id: u32, member: &[u8], score: f64) {
         let rank = self.rank_of((self.members.score(id), member));
@@ -289,18 +285,10 @@ impl SortedSet {
         self.members.set_score(id, score);
     }
 
-    /// Drops a member that has left the tree.
-    fn forget(&mut self, id: u32) {
-        let members = &self.members;
-        let hash_of = |id| hash_key(members.bytes(id));
-        self.index.remove(hash_of(id), id, hash_of);
-        self.members.remove(id);
-    }
-
     /// Gives up slots after this many removals.
     fn tidy_after(&mut self, removals: usize) {
         if self.is_empty() {
-            *self = SortedSet::default();
+            *self = Ordered::default();
         }
         for _ in 0..removals * MOVES_PER_REMOVAL {
             if let Some((from, to)) = self.members.next_move() {
@@ -314,6 +302,19 @@ impl SortedSet {
     }
 }
 
+/// Drops a member that has left the tree, or is about to.
+fn forget(members: &mut Members, index: &mut Index, id: u32) {
+    let hash_of = |id| hash_key(members.bytes(id));
+    index.remove(hash_of(id), id, hash_of);
+    members.remove(id);
+}
+
+impl std::fmt::Debug for Ordered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
 /// Whether an entry is before a score and member.
 #[inline]
 fn precedes(members: &Members, entry: Entry, (score, member): (f64, &[u8])) -> bool {
@@ -323,7 +324,7 @@ fn precedes(members: &Members, entry: Entry, (score, member): (f64, &[u8])) -> b
 /// Members in order, from either end. Each end is looked for when it is first asked.
 #[derive(Clone)]
 pub struct Iter<'a> {
-    set: &'a SortedSet,
+    set: &'a Ordered,
     /// Those not yet seen.
     ranks: Range<usize>,
     /// Of `ranks.start`, once known.

@@ -48,6 +48,7 @@ pub trait Node {
 }
 
 /// Entries, in order.
+#[derive(Clone)]
 pub struct Leaf {
     scores: [f64; LEAF_ENTRIES],
     ids: [u32; LEAF_ENTRIES],
@@ -59,6 +60,7 @@ pub struct Leaf {
 }
 
 /// Children, in the order of their entries.
+#[derive(Clone)]
 pub struct Inner {
     scores: [f64; INNER_CHILDREN],
     ids: [u32; INNER_CHILDREN],
@@ -238,6 +240,7 @@ fn insert_column<T: Copy>(column: &mut [T], len: usize, at: usize, items: &[T]) 
 
 /// Nodes of one kind, by number. A number is used again once its node is gone. The list of nodes ends with one that is there: it may stay
 /// as long as the set's largest size made it, 12 bytes for a node that is gone, until the set is empty.
+#[derive(Clone)]
 pub struct Pool<N> {
     nodes: Vec<Option<Box<N>>>,
     used: usize,

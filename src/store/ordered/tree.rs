@@ -17,6 +17,7 @@ use crate::store::ordered::members::NONE;
 use crate::store::ordered::node::{Child, Edge, Entry, Inner, Leaf, Node, Pool};
 
 /// The tree.
+#[derive(Clone)]
 pub struct Tree {
     leaves: Pool<Leaf>,
     inners: Pool<Inner>,

@@ -62,6 +62,7 @@ pub fn line(session: &Session, table: &Table, now_ms: i64) -> String {
 fn flags(session: &Session) -> String {
     let flags = [
         (session.queued.is_some(), 'x'),
+        (session.is_blocked, 'b'),
         (session.is_closing, 'c'),
         (session.is_unix, 'U'),
         (session.no_evict, 'e'),

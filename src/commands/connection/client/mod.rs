@@ -9,3 +9,4 @@ pub mod list;
 pub mod pause;
 pub mod reply;
 pub mod switches;
+pub mod unblock;

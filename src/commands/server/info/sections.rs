@@ -92,7 +92,7 @@ fn server(totals: &Totals, fields: &mut Fields) {
 fn clients(totals: &Totals, fields: &mut Fields) {
     fields.add("connected_clients", totals.number("clients"));
     fields.add_known("maxclients", totals.fact("clients_max"));
-    fields.add("blocked_clients", 0);
+    fields.add("blocked_clients", totals.number("blocked_clients"));
     fields.add("tracking_clients", 0);
 }
 

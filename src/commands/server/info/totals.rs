@@ -32,6 +32,7 @@ impl Totals {
         let (stats, counts) = (&cx.server.stats, &cx.keys.counts);
         for (name, number) in [
             ("clients", cx.server.sessions.len() as u64),
+            ("blocked_clients", cx.server.sessions.blocked() as u64),
             ("connections", stats.connections),
             ("rejected_connections", stats.rejected_connections),
             ("commands", stats.commands),

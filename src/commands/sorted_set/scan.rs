@@ -1,0 +1,124 @@
+//! ZSCAN key cursor [MATCH pattern] [COUNT n] — some members with their scores and the cursor to go on with, 0 at the end.
+//! Every member that is there from the first call to the last is returned at least once. A small set comes as a whole. Scores are strings
+//! in RESP3 too.
+
+use crate::base::args::Args;
+use crate::base::double::format_double;
+use crate::base::glob::glob_match;
+use crate::commands::cx::{Cx, integer};
+use crate::commands::error::{CommandError, Outcome};
+use crate::commands::sorted_set::reply_member;
+use crate::store::listpack::Item;
+use crate::store::scan::parse_cursor;
+use crate::store::sorted_set::SortedSet;
+
+/// Members that a call looks at if nothing else is asked for.
+const COUNT_DEFAULT: usize = 10;
+
+pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
+    let cursor = parse_cursor(args.get(2)).ok_or(CommandError::Text("ERR invalid cursor"))?;
+    let (key, touch) = (cx.key(args, 1), cx.touch());
+    let mut found: Vec<(Item<'_>, f64)> = Vec::new();
+    let mut next = 0;
+    // As in Redis, nobody reads the options where there is nothing to scan.
+    if let Some(set) = cx.keys.view::<SortedSet>(cx.db, &key, cx.now_ms, touch)? {
+        let filter = Filter::parse(args)?;
+        next = set.scan(cursor, filter.count, |member, score| {
+            if filter.accepts(member) {
+                found.push((member, score));
+            }
+        });
+    }
+    cx.reply.array(2);
+    cx.reply.bulk(itoa::Buffer::new().format(next).as_bytes());
+    cx.reply.array(2 * found.len());
+    for (member, score) in found {
+        reply_member(&mut cx.reply, member);
+        cx.reply.bulk(format_double(score).as_bytes());
+    }
+    Ok(())
+}
+
+struct Filter<'a> {
+    count: usize,
+    pattern: Option<&'a [u8]>,
+}
+
+impl<'a> Filter<'a> {
+    fn parse(args: &Args<'a>) -> Result<Filter<'a>, CommandError> {
+        let mut filter = Filter { count: COUNT_DEFAULT, pattern: None };
+        for i in (3..args.len()).step_by(2) {
+            if i + 1 == args.len() {
+                return Err(CommandError::Syntax);
+            }
+            if args.is(i, "COUNT") {
+                let count = integer(args, i + 1)?;
+                filter.count =
+                    usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+            } else if args.is(i, "MATCH") {
+                // A lone `*` matches everything, the empty member too, for which the glob has another opinion.
+                filter.pattern = Some(args.get(i + 1)).filter(|pattern| pattern != b"*");
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(filter)
+    }
+
+    fn accepts(&self, member: Item<'_>) -> bool {
+        self.pattern.is_none_or(|pattern| member.with_bytes(|member| glob_match(pattern, member)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::commands::testing::{Bench, check};
+
+    #[test]
+    fn shows_a_small_set_at_once() {
+        check(
+            "ZADD k 1 a 2.5 b 3 7 | ZSCAN k 0 | ZSCAN k 99 COUNT 1",
+            "3 | [0, [a, 1, b, 2.5, 7, 3]] | [0, [a, 1, b, 2.5, 7, 3]]",
+        );
+        check(
+            "ZADD k 1 a1 2 b 3 7 | ZSCAN k 0 MATCH *1 | ZSCAN k 0 match [7] COUNT 100 | ZSCAN no 0 | ZSCAN no 0 FOO",
+            "3 | [0, [a1, 1]] | [0, [7, 3]] | [0, []] | [0, []]",
+        );
+    }
+
+    #[test]
+    fn shows_a_large_set_in_parts() {
+        let mut bench = Bench::default();
+        let words: Vec<String> = (0..500).map(|i| format!("{i} m{i}")).collect();
+        bench.run(&format!("ZADD k {}", words.join(" ")));
+        for (count, calls) in [(10, 50), (1000, 1)] {
+            let (mut cursor, mut seen, mut made) = ("0".to_owned(), BTreeSet::new(), 0);
+            loop {
+                let reply = bench.run(&format!("ZSCAN k {cursor} COUNT {count}"));
+                let (next, found) = reply[1..reply.len() - 1].split_once(", ").expect("a cursor and members");
+                seen.extend(found.trim_matches(['[', ']']).split(", ").map(str::to_owned));
+                made += 1;
+                if next == "0" {
+                    break;
+                }
+                cursor = next.to_owned();
+            }
+            assert_eq!((seen.len(), made), (1000, calls));
+        }
+    }
+
+    #[test]
+    fn refuses() {
+        check("ZSCAN k x FOO", "ERR invalid cursor");
+        for options in ["FOO", "FOO 1", "COUNT", "COUNT 0", "COUNT -1", "MATCH", "TYPE zset"] {
+            check(&format!("ZADD k 1 a | ZSCAN k 0 {options}"), "1 | ERR syntax error");
+        }
+        check("ZADD k 1 a | ZSCAN k 0 COUNT x", "1 | ERR value is not an integer or out of range");
+        check(
+            "SET k v | ZSCAN k 0 FOO",
+            "OK | WRONGTYPE Operation against a key holding the wrong kind of value",
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! This shard as an owner of keys that clients wait for: who they are, and what happens when such a key has changed. The lines, by key, are
+//! in `store/awaited`; the other end is `blocked`, on the shard of each client.
+//!
+//! # Who is served
+//!
+//! After every command, or transaction, the keys that it touched and somebody waits for are looked at, those who wait for one in order of
+//! arrival. One whose keys are all on this shard is served here: its command runs again, before any other client's, or, if it meets a
+//! claim, in its turn. So nothing else decides about it, and it is served once: its own shard must ask before it may go
+//! (`Leave`). One with keys on several shards is told that it may try again (`Ready`), as a transaction over all its keys, and nobody
+//! behind it is served until it has.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::base::args::{Args, OwnedArgs};
+use crate::commands::blocking::Blocking;
+use crate::commands::table::Spread;
+use crate::shard::execute::Core;
+use crate::shard::intents::Intent;
+use crate::shard::mesh::{Call, Calls, Message, Stage};
+use crate::shard::{ClientRef, Shard, queue};
+use crate::store::awaited::Name;
+use crate::store::keyspace::{Key, Keyspace};
+use crate::store::object;
+use crate::store::table::hash_key;
+
+/// Those who wait, by their tickets.
+pub(super) type Waiters = HashMap<u64, Waiter, foldhash::fast::FixedState>;
+
+/// A client that waits for keys of this shard.
+pub(super) struct Waiter {
+    home: u16,
+    client: ClientRef,
+    client_id: u64,
+    call: Call,
+    words: OwnedArgs,
+    /// All its keys are on this shard.
+    is_lone: bool,
+    /// It is trying again.
+    pub is_called: bool,
+}
+
+impl Core {
+    /// How a command waits that may.
+    fn blocking(&self, row: u16) -> &'static Blocking {
+        match self.table.row(row).spread {
+            Spread::Block(blocking) => blocking,
+            _ => unreachable!("only commands that may wait do"),
+        }
+    }
+
+    /// The client waits for those keys of its command that are here.
+    #[allow(clippy::too_many_arguments)] // What a waiter is.
+    pub fn enter_waiter(
+        &mut self,
+        ticket: u64,
+        home: u16,
+        client: ClientRef,
+        client_id: u64,
+        call: &Call,
+        words: OwnedArgs,
+        is_lone: bool,
+    ) {
+        for key in self.names_here(call.row, &words.args()) {
+            self.keys.awaited().insert(call.db, &key, ticket);
+        }
+        let call = Call { stage: Stage::Run, first: 0, ..*call };
+        let waiter = Waiter { home, client, client_id, call, words, is_lone, is_called: false };
+        self.waiters.insert(ticket, waiter);
+    }
+
+    /// Takes a waiter out of all lines.
+    pub fn remove_waiter(&mut self, ticket: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&ticket)?;
+        for key in self.names_here(waiter.call.row, &waiter.words.args()) {
+            self.keys.awaited().remove(waiter.call.db, &key, ticket);
+        }
+        Some(waiter)
+    }
+
+    /// The keys of this shard that a call waits for.
+    fn names_here(&self, row: u16, args: &Args<'_>) -> Vec<Vec<u8>> {
+        let words = self.blocking(row).waits_for.indices(args).map(|word| args.get(word));
+        words.filter(|key| self.owner(Key::new(key).slot) == self.server.shard).map(<[u8]>::to_vec).collect()
+    }
+
+    /// Whether somebody who came earlier is about to take what is at any of the keys that a call waits for.
+    pub fn is_any_promised(&mut self, call: &Call, args: &Args<'_>) -> bool {
+        !self.waiters.is_empty()
+            && self.names_here(call.row, args).iter().any(|key| self.is_promised(call, key))
+    }
+
+    /// Whether somebody who came earlier is about to take what is at a key.
+    pub fn is_promised(&mut self, call: &Call, key: &[u8]) -> bool {
+        let Core { keys, waiters, .. } = self;
+        let line = keys.awaited().line(call.db, key);
+        line.iter().any(|ticket| waiters[ticket].is_called) && self.blocking(call.row).consumes
+    }
+}
+
+/// Looks at the keys that have changed.
+pub(super) fn serve(shard: &mut Shard, now_ms: i64) {
+    let mut names: VecDeque<Name> = shard.core.keys.awaited().take_touched().into();
+    while let Some(name) = names.pop_front() {
+        serve_key(shard, &name, now_ms);
+        names.extend(shard.core.keys.awaited().take_touched());
+    }
+}
+
+fn serve_key(shard: &mut Shard, (db, key): &Name, now_ms: i64) {
+    let mut at = 0;
+    while let Some(&ticket) = shard.core.keys.awaited().line(*db, key).get(at) {
+        at += 1;
+        let waiter = &shard.core.waiters[&ticket];
+        let (is_lone, is_called, call) = (waiter.is_lone, waiter.is_called, waiter.call);
+        let blocking = shard.core.blocking(call.row);
+        let kind = kind_at(&mut shard.core.keys, *db, key, now_ms);
+        if kind != Some(blocking.kind) && !blocking.minds_loss {
+            continue;
+        }
+        if !is_called {
+            if is_lone {
+                call_again(shard, ticket, now_ms);
+            } else {
+                let waiter = shard.core.waiters.get_mut(&ticket).expect("it stands in the line");
+                waiter.is_called = true;
+                let (home, client) = (waiter.home, waiter.client);
+                shard.send(home, Message::Ready { client, ticket });
+            }
+        }
+        match shard.core.waiters.get(&ticket) {
+            // Served, and out of the line: the next one stands in its place.
+            None => at -= 1,
+            // What is there may be its.
+            Some(waiter) if waiter.is_called && blocking.consumes => return,
+            Some(_) => {}
+        }
+    }
+}
+
+fn kind_at(keys: &mut Keyspace, db: u16, key: &[u8], now_ms: i64) -> Option<object::Kind> {
+    keys.peek(db, &Key::new(key), now_ms).map(object::kind)
+}
+
+/// Tries the command of a waiter whose keys are all here: at once, or behind the claims that it meets.
+fn call_again(shard: &mut Shard, ticket: u64, now_ms: i64) {
+    let mut calls = shard.spare_calls.pop().unwrap_or_default();
+    let waiter = shard.core.waiters.get_mut(&ticket).expect("it stands in the line");
+    waiter.is_called = true;
+    calls.address(waiter.home, shard.core.server.shard, Some(waiter.client), waiter.client_id);
+    (calls.ticket, calls.is_again) = (ticket, true);
+    calls.push_whole(waiter.call, &waiter.words.args());
+    claim(&shard.core, &mut calls);
+    queue::run(shard, calls, now_ms);
+}
+
+/// Notes what the one call touches.
+fn claim(core: &Core, calls: &mut Calls) {
+    let call = calls.calls[0];
+    let row = core.table.row(call.row);
+    let args = calls.args(&call);
+    let keys: Vec<Intent> =
+        row.keys.indices(&args).map(|word| Intent::new(hash_key(args.get(word)), row.is_write)).collect();
+    calls.claim.keys.extend(keys);
+}
+
+/// A waiter has tried in vain, on its own shard.
+pub(super) fn again(shard: &mut Shard, ticket: u64, now_ms: i64) {
+    let Some(waiter) = shard.core.waiters.get_mut(&ticket) else { return };
+    waiter.is_called = false;
+    look_again(shard, ticket, now_ms);
+}
+
+/// A waiter leaves.
+pub(super) fn leave(shard: &mut Shard, ticket: u64, client: Option<ClientRef>, now_ms: i64) {
+    if !shard.core.waiters.contains_key(&ticket) {
+        // It was served, and its shard will hear of it.
+        return;
+    }
+    touch_keys(shard, ticket);
+    let waiter = shard.core.remove_waiter(ticket).expect("it was found");
+    if let Some(client) = client {
+        shard.send(waiter.home, Message::Left { client, ticket });
+    }
+    serve(shard, now_ms);
+}
+
+/// Has the keys of a waiter looked at as if they had changed.
+pub(super) fn look_again(shard: &mut Shard, ticket: u64, now_ms: i64) {
+    touch_keys(shard, ticket);
+    serve(shard, now_ms);
+}
+
+fn touch_keys(shard: &mut Shard, ticket: u64) {
+    let waiter = &shard.core.waiters[&ticket];
+    let (db, names) = (waiter.call.db, shard.core.names_here(waiter.call.row, &waiter.words.args()));
+    names.iter().for_each(|key| shard.core.keys.awaited().touch(db, key));
+}
