@@ -7,7 +7,7 @@ use crate::resp::write::Writer;
 use crate::shard::flight::{self, Flight};
 use crate::shard::mesh::{Call, Calls, Message};
 use crate::shard::router::Router;
-use crate::shard::{ClientRef, Shard, deliver};
+use crate::shard::{ClientRef, Fault, Shard, deliver};
 use crate::store::keyspace::Key;
 
 /// How a wait ends without being served.
@@ -173,7 +173,9 @@ pub(super) fn end(shard: &mut Shard, client: ClientRef, end: End, now_ms: i64) {
         return;
     }
     blocked.end = Some(end);
-    if blocked.is_lone {
+    let is_asked = !shard.core.has_fault(Fault::LeaveUnasked);
+    let blocked = shard.flying_client(client).and_then(|c| c.blocked.as_ref()).expect("it was found");
+    if blocked.is_lone && is_asked {
         let (owner, ticket) = (blocked.owners[0], blocked.ticket);
         return shard.send(owner, Message::Leave { ticket, client: Some(client) });
     }
@@ -207,12 +209,10 @@ fn finish(shard: &mut Shard, client: ClientRef, now_ms: i64) {
 
 /// The reply of a command that has waited in vain.
 pub(super) fn write_end(shard: &mut Shard, end: End, call: &Call, reply: &mut Vec<u8>) {
-    let Spread::Block(blocking) = shard.core.table.row(call.row).spread else {
-        unreachable!("only commands that may wait do")
-    };
     let mut writer = Writer::new(reply, call.protocol);
     match end {
-        End::TimedOut => (blocking.nothing)(&mut writer),
+        // Also for commands that reply with one element.
+        End::TimedOut => writer.null_array(),
         End::Error => {
             let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
             shard.core.server.stats.count_error(text);

@@ -269,6 +269,10 @@ fn run_waiting(core: &mut Core, calls: &mut Calls, now_ms: i64) {
             Stage::Await => {
                 let words = OwnedArgs::new(args.iter_from(0));
                 core.enter_waiter(*ticket, *home, client, *client_id, call, words, false);
+                if core.blocking(call.row).consumes {
+                    // Those to whom something was promised when it read may be gone, and have left it.
+                    core.touch_waiter(*ticket);
+                }
             }
             Stage::CheckWatched => unreachable!("a command that may wait is in no transaction of others"),
         }

@@ -21,7 +21,7 @@ use crate::commands::gather::{Decision, Gather, Next, Part, Write};
 use crate::commands::merge::Merge;
 use crate::metrics::Stats;
 use crate::resp::write::{Protocol, Writer};
-use crate::shard::blocked::{self, Blocked, End};
+use crate::shard::blocked::{self, Blocked};
 use crate::shard::mesh::{Call, Calls, Message, Proposal, Stage, Turn};
 use crate::shard::multi::Queued;
 use crate::shard::router::Router;
@@ -301,10 +301,8 @@ fn note_place(shard: &mut Shard, flight: &mut Flight, proposal: Proposal) {
 /// Replies have come back.
 pub(super) fn arrive(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     let client = calls.client.expect("calls travel in a client's name");
-    let is_of_flight = |flight: &Box<Flight>| flight.ticket == calls.ticket;
-    if calls.ticket != 0
-        && !shard.flying_client(client).is_some_and(|c| c.flight.as_ref().is_some_and(is_of_flight))
-    {
+    if calls.is_again {
+        // Its flight, if it is still there, waits to be read.
         return blocked::answered(shard, calls, now_ms);
     }
     let Some(mut flight) = shard.flying_client(client).and_then(|c| c.flight.take()) else {
@@ -409,7 +407,7 @@ fn decide(
         &mut shard.core.server.stats,
     );
     match next {
-        Next::Wait(words) => wait(shard, client, flight, &gathering, words, now_ms),
+        Next::Wait(words) => wait(shard, client, flight, &gathering, words, &reply, now_ms),
         Next::Write(writes) => {
             if flight.ticket != 0 && flight.blocked.is_none() {
                 blocked::served(shard, client);
@@ -441,11 +439,17 @@ fn wait(
     flight: &mut Flight,
     gathering: &Gathering,
     words: Option<OwnedArgs>,
+    nothing: &[u8],
     now_ms: i64,
 ) {
+    if flight.ticket == 0 {
+        if gathering.is_wanted {
+            flight.append(nothing);
+        }
+        return;
+    }
     let call = gathering.call;
     let end = match flight.blocked.take() {
-        _ if flight.ticket == 0 => Some(End::TimedOut),
         Some(mut blocked) => {
             blocked.words = words.unwrap_or(std::mem::take(&mut blocked.words));
             blocked.owners = Blocked::waits_on(shard, &call, &blocked.words.args());

@@ -92,6 +92,10 @@ pub enum Fault {
     OutOfOrder,
     /// The transaction of a client that disappears is forgotten, and holds its claims.
     LoseRelease,
+    /// When one who waits has tried in vain or leaves, nobody looks whether those behind it can be served.
+    LoseWakeup,
+    /// One who waits and runs out of time is answered without asking the owner of its keys.
+    LeaveUnasked,
 }
 
 /// One shard of the process.

@@ -17,7 +17,7 @@ use crate::commands::table::Spread;
 use crate::shard::execute::Core;
 use crate::shard::intents::Intent;
 use crate::shard::mesh::{Call, Calls, Message, Stage};
-use crate::shard::{ClientRef, Shard, queue};
+use crate::shard::{ClientRef, Fault, Shard, queue};
 use crate::store::awaited::Name;
 use crate::store::keyspace::{Key, Keyspace};
 use crate::store::object;
@@ -37,11 +37,13 @@ pub(super) struct Waiter {
     is_lone: bool,
     /// It is trying again.
     pub is_called: bool,
+    /// A key has changed since it was called.
+    is_behind: bool,
 }
 
 impl Core {
     /// How a command waits that may.
-    fn blocking(&self, row: u16) -> &'static Blocking {
+    pub fn blocking(&self, row: u16) -> &'static Blocking {
         match self.table.row(row).spread {
             Spread::Block(blocking) => blocking,
             _ => unreachable!("only commands that may wait do"),
@@ -64,7 +66,8 @@ impl Core {
             self.keys.awaited().insert(call.db, &key, ticket);
         }
         let call = Call { stage: Stage::Run, first: 0, ..*call };
-        let waiter = Waiter { home, client, client_id, call, words, is_lone, is_called: false };
+        let waiter =
+            Waiter { home, client, client_id, call, words, is_lone, is_called: false, is_behind: false };
         self.waiters.insert(ticket, waiter);
     }
 
@@ -75,6 +78,13 @@ impl Core {
             self.keys.awaited().remove(waiter.call.db, &key, ticket);
         }
         Some(waiter)
+    }
+
+    /// Has the keys of a waiter looked at as if they had changed.
+    pub fn touch_waiter(&mut self, ticket: u64) {
+        let waiter = &self.waiters[&ticket];
+        let (db, names) = (waiter.call.db, self.names_here(waiter.call.row, &waiter.words.args()));
+        names.iter().for_each(|key| self.keys.awaited().touch(db, key));
     }
 
     /// The keys of this shard that a call waits for.
@@ -117,7 +127,10 @@ fn serve_key(shard: &mut Shard, (db, key): &Name, now_ms: i64) {
         if kind != Some(blocking.kind) && !blocking.minds_loss {
             continue;
         }
-        if !is_called {
+        if is_called {
+            let waiter = shard.core.waiters.get_mut(&ticket).expect("it stands in the line");
+            waiter.is_behind = true;
+        } else {
             if is_lone {
                 call_again(shard, ticket, now_ms);
             } else {
@@ -163,11 +176,20 @@ fn claim(core: &Core, calls: &mut Calls) {
     calls.claim.keys.extend(keys);
 }
 
-/// A waiter has tried in vain, on its own shard.
+/// A waiter with keys on several shards has tried in vain.
 pub(super) fn again(shard: &mut Shard, ticket: u64, now_ms: i64) {
     let Some(waiter) = shard.core.waiters.get_mut(&ticket) else { return };
     waiter.is_called = false;
-    look_again(shard, ticket, now_ms);
+    let (is_behind, row) = (std::mem::take(&mut waiter.is_behind), waiter.call.row);
+    // What consumes kept others from being looked at. What does not would be called for what it has just found wanting.
+    if !is_behind && !shard.core.blocking(row).consumes {
+        return;
+    }
+    if shard.core.has_fault(Fault::LoseWakeup) {
+        return;
+    }
+    shard.core.touch_waiter(ticket);
+    serve(shard, now_ms);
 }
 
 /// A waiter leaves.
@@ -176,22 +198,12 @@ pub(super) fn leave(shard: &mut Shard, ticket: u64, client: Option<ClientRef>, n
         // It was served, and its shard will hear of it.
         return;
     }
-    touch_keys(shard, ticket);
+    if !shard.core.has_fault(Fault::LoseWakeup) {
+        shard.core.touch_waiter(ticket);
+    }
     let waiter = shard.core.remove_waiter(ticket).expect("it was found");
     if let Some(client) = client {
         shard.send(waiter.home, Message::Left { client, ticket });
     }
     serve(shard, now_ms);
-}
-
-/// Has the keys of a waiter looked at as if they had changed.
-pub(super) fn look_again(shard: &mut Shard, ticket: u64, now_ms: i64) {
-    touch_keys(shard, ticket);
-    serve(shard, now_ms);
-}
-
-fn touch_keys(shard: &mut Shard, ticket: u64) {
-    let waiter = &shard.core.waiters[&ticket];
-    let (db, names) = (waiter.call.db, shard.core.names_here(waiter.call.row, &waiter.words.args()));
-    names.iter().for_each(|key| shard.core.keys.awaited().touch(db, key));
 }

@@ -34,7 +34,7 @@ pub struct EncodingLimits {
 impl Default for EncodingLimits {
     fn default() -> EncodingLimits {
         EncodingLimits {
-            hash_entries_max: 128,
+            hash_entries_max: 512,
             hash_value_bytes_max: 64,
             list_node_size: -2,
             set_integers_max: 512,

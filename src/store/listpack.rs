@@ -37,10 +37,13 @@ use crate::base::number::{INTEGER_TEXT_BYTES_MAX, format_i64, parse_i64};
 /// Bytes beyond which nothing should be added: Redis's `LISTPACK_MAX_SAFETY_LIMIT`. One more string of any length still fits.
 pub const BYTES_MAX: usize = 1 << 30;
 
-const HEADER: usize = 6;
+/// Bytes before the first element.
+pub(in crate::store) const HEADER: usize = 6;
 const COUNT: Range<usize> = 4..HEADER;
-const COUNT_UNKNOWN: u16 = u16::MAX;
-const END: u8 = 0xFF;
+/// A count that says nothing.
+pub(in crate::store) const COUNT_UNKNOWN: u16 = u16::MAX;
+/// The terminator.
+pub(in crate::store) const END: u8 = 0xFF;
 const BACKLEN_BYTES_MAX: usize = 5;
 /// Encoding byte and eight bytes of integer.
 const HEAD_BYTES_MAX: usize = 9;
@@ -455,7 +458,7 @@ fn decode(element: &[u8]) -> Option<(Item<'_>, usize)> {
 }
 
 /// An element about to be written: encoding with an integer's data, a string's data, backlen.
-struct Encoded<'a> {
+pub(in crate::store) struct Encoded<'a> {
     head: [u8; HEAD_BYTES_MAX],
     head_bytes: usize,
     data: &'a [u8],
@@ -464,7 +467,8 @@ struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
-    fn of(item: Item<'a>) -> Encoded<'a> {
+    /// The element in its shortest encoding.
+    pub(in crate::store) fn of(item: Item<'a>) -> Encoded<'a> {
         let mut head = [0; HEAD_BYTES_MAX];
         let (head_bytes, data) = match (item.integer(), item) {
             (Some(number), _) => (integer_head(number, &mut head), &[][..]),
@@ -475,7 +479,8 @@ impl<'a> Encoded<'a> {
         Encoded { head, head_bytes, data, backlen, backlen_unused }
     }
 
-    fn parts(&self) -> [&[u8]; 3] {
+    /// Its bytes, which stand one after the other.
+    pub(in crate::store) fn parts(&self) -> [&[u8]; 3] {
         [&self.head[..self.head_bytes], self.data, &self.backlen[self.backlen_unused..]]
     }
 }

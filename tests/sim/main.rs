@@ -25,7 +25,7 @@ mod workloads;
 use cluster::Fault;
 use histories::workloads::Workload;
 use seeds::{for_each_seed, seeds_until_caught};
-use workloads::{counters, crowd, lone, operators, pauses, serial, stalled};
+use workloads::{counters, crowd, handoff, lone, operators, pauses, serial, stalled};
 
 #[test]
 fn one_client_sees_one_shard() {
@@ -64,6 +64,11 @@ fn a_pause_delays_and_loses_nothing() {
 #[test]
 fn operators_are_obeyed_in_one_order_by_all_shards() {
     for_each_seed("operators_are_obeyed_in_one_order_by_all_shards", |seed| operators::run(seed, None));
+}
+
+#[test]
+fn queues_hand_every_item_over_once() {
+    for_each_seed("queues_hand_every_item_over_once", |seed| handoff::run(seed, None));
 }
 
 #[test]
@@ -128,7 +133,9 @@ fn planted_faults_are_caught() {
 #[test]
 fn seeded_protocol_bugs_are_caught() {
     use Workload::{Bank, Flushes, Lists, Mixture, Pairs, Pipelines, Registers, Renames};
-    use corevault::shard::Fault::{LoseRelease, OutOfOrder, ReleaseEarly, SkipSchedule};
+    use corevault::shard::Fault::{
+        LeaveUnasked, LoseRelease, LoseWakeup, OutOfOrder, ReleaseEarly, SkipSchedule,
+    };
     for (fault, workloads) in [
         (SkipSchedule, &[Bank, Lists, Registers, Pairs, Renames, Flushes, Pipelines, Mixture][..]),
         (ReleaseEarly, &[Registers, Pairs, Renames, Mixture]),
@@ -141,6 +148,10 @@ fn seeded_protocol_bugs_are_caught() {
                 seeds_until_caught(1000, |seed| serial::run(seed, workload, None, Some(fault), &tally));
             println!("{fault:?}: {seeds} seeds until caught with {workload:?}");
         }
+    }
+    for fault in [SkipSchedule, OutOfOrder, LoseWakeup, LeaveUnasked] {
+        let seeds = seeds_until_caught(2000, |seed| handoff::run(seed, Some(fault)));
+        println!("{fault:?}: {seeds} seeds until caught with queues");
     }
     let operators = seeds_until_caught(50, |seed| operators::run(seed, Some(SkipSchedule)));
     println!("SkipSchedule: {operators} seeds until caught with operators");

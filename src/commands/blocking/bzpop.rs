@@ -2,10 +2,10 @@
 //! sorted set, and reply with the key, the member and its score. Waits while there is none; nil once the timeout, seconds, is over.
 
 use crate::base::args::{Args, OwnedArgs};
-use crate::commands::blocking::{ALL_BUT_LAST, Blocking, last_word_seconds};
+use crate::commands::blocking::{ALL_BUT_LAST, Blocking, first_found, last_word_seconds};
 use crate::commands::cx::Cx;
-use crate::commands::error::{CommandError, Outcome};
-use crate::commands::gather::{Change, Decided, Decision, Gather, Next, Part, Write};
+use crate::commands::error::Outcome;
+use crate::commands::gather::{Decided, Decision, Gather, Part};
 use crate::commands::sorted_set::{Which, pop_one};
 use crate::resp::write::Writer;
 use crate::store::listpack::Item;
@@ -23,7 +23,6 @@ const fn blocking(
         kind: Kind::SortedSet,
         waits_for: ALL_BUT_LAST,
         timeout_ms: last_word_seconds,
-        nothing: |reply| reply.null_array(),
         consumes: true,
         minds_loss: false,
         gather: Gather { reads_key_alone: false, read, decide, reads_undeclared: false },
@@ -85,28 +84,16 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, word: usize, which: Which) -> Part {
 }
 
 fn decide_min(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
-    decide(at, args, parts, reply, "ZPOPMIN")
+    decide(at, args, parts, reply, b"ZPOPMIN")
 }
 
 fn decide_max(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
-    decide(at, args, parts, reply, "ZPOPMAX")
+    decide(at, args, parts, reply, b"ZPOPMAX")
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>, pop: &str) -> Decided {
+fn decide(at: Decision, args: &Args<'_>, parts: &[Part], reply: &mut Writer<'_>, pop: &[u8]) -> Decided {
     last_word_seconds(args)?;
-    for (word, part) in ALL_BUT_LAST.indices(args).zip(parts) {
-        match part {
-            Part::Absent => {}
-            Part::Reply(found) => {
-                reply.raw(found);
-                let key = args.get(word);
-                let change = Change::Call(OwnedArgs::new([pop.as_bytes(), key]));
-                return Ok(Next::Write(vec![Write { db: at.db, key: key.to_vec(), change }]));
-            }
-            _ => return Err(CommandError::WrongType),
-        }
-    }
-    Ok(Next::Wait(None))
+    first_found(at, args, parts, reply, |key| OwnedArgs::new([pop, key]))
 }
 
 #[cfg(test)]

@@ -55,7 +55,6 @@ pub(super) fn write_popped(list: &mut Change<'_, List>, reply: &mut Writer<'_>, 
 
 /// Removes one element from the list at a key and replies with an array of key and element. False where there is no such key:
 /// nothing is replied then.
-#[allow(dead_code)] // For BLPOP and BRPOP.
 pub(in crate::commands) fn pop_one_with_key(
     cx: &mut Cx<'_>,
     key: &Key<'_>,

@@ -22,6 +22,11 @@ fn intersect<'a>(sets: &[Option<SetRef<'a>>]) -> Vec<Member<'a>> {
     intersection(sets, usize::MAX)
 }
 
+/// The members of all sets, some more than once: for a set that is made of them, which sees to that itself.
+fn join<'a>(sets: &[Option<SetRef<'a>>]) -> Vec<Member<'a>> {
+    sets.iter().flatten().flat_map(|set| set.iter()).collect()
+}
+
 const fn gather(decide: fn(Decision, &Args<'_>, &mut [Part], &mut Writer<'_>) -> Decided) -> Gather {
     Gather { reads_key_alone: true, read, decide, reads_undeclared: false }
 }
@@ -36,7 +41,7 @@ pub const SDIFF: Gather = gather(|_, _, parts, reply| decide(difference, parts, 
 pub const SINTERSTORE: Gather =
     gather_to_store(|at, args, parts, reply| decide_to_store(intersect, at, args, parts, reply));
 pub const SUNIONSTORE: Gather =
-    gather_to_store(|at, args, parts, reply| decide_to_store(union, at, args, parts, reply));
+    gather_to_store(|at, args, parts, reply| decide_to_store(join, at, args, parts, reply));
 pub const SDIFFSTORE: Gather =
     gather_to_store(|at, args, parts, reply| decide_to_store(difference, at, args, parts, reply));
 
@@ -57,7 +62,7 @@ pub fn sinterstore(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 }
 
 pub fn sunionstore(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    run_and_store(cx, args, union)
+    run_and_store(cx, args, join)
 }
 
 pub fn sdiffstore(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
@@ -166,7 +171,9 @@ fn decide_to_store(
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::{Bench, check};
+    use super::*;
+    use crate::base::args::OwnedArgs;
+    use crate::commands::testing::{Bench, check, shown};
     use crate::resp::write::Protocol;
 
     const SETS: &str = "SADD a 1 2 3 | SADD b 2 3 4 | SADD c 3 5";
@@ -254,5 +261,56 @@ mod tests {
             assert_eq!(bench.call([command, "b"]), b"~0\r\n");
         }
         assert_eq!(bench.call(["SINTERSTORE", "b", "a"]), b":1\r\n");
+    }
+
+    /// What a command orders whose keys are on several shards, and its reply. Each part is a set's members, or a mark: `-` for a
+    /// missing key, `!` for one of another type.
+    fn decided(gather: &Gather, words: &str, parts: &[&str]) -> (Decided, String) {
+        let part = |members: &&str| match *members {
+            "-" => Part::Absent,
+            "!" => Part::WrongType,
+            members => {
+                let members = members.split(' ').map(|member| Member::Bytes(member.as_bytes()));
+                let value = Value::Set(Set::of(members, &EncodingLimits::default()));
+                Part::Value { value, expire_at_ms: None }
+            }
+        };
+        let mut parts: Vec<Part> = parts.iter().map(part).collect();
+        let words = OwnedArgs::new(words.split(' '));
+        let at = Decision { db: 0, now_ms: 0, bulk_bytes_max: 0 };
+        let mut out = Vec::new();
+        let mut reply = Writer::new(&mut out, Protocol::Resp2);
+        let decided = (gather.decide)(at, &words.args(), &mut parts, &mut reply);
+        let shown = if out.is_empty() { String::new() } else { shown(&out).0 };
+        (decided, shown)
+    }
+
+    #[test]
+    fn combines_copies_from_several_shards() {
+        for (gather, parts, expected) in [
+            (&SINTER, ["1 2 3", "2 3 x"], "[2, 3]"),
+            (&SINTER, ["1 2 3", "-"], "[]"),
+            (&SDIFF, ["1 2 3", "2 3 x"], "[1]"),
+            (&SUNION, ["1 2", "-"], "[1, 2]"),
+        ] {
+            let (decided, reply) = decided(gather, "command a b", &parts);
+            assert_eq!((decided, &*reply), (Ok(Next::Write(Vec::new())), expected));
+        }
+        for (gather, expected) in [(&SINTERSTORE, "2 3"), (&SUNIONSTORE, "1 2 3 x"), (&SDIFFSTORE, "1")] {
+            let (order, reply) = decided(gather, "command to a b", &["-", "1 2 3", "2 3 x"]);
+            assert_eq!(reply, expected.split(' ').count().to_string());
+            let members = expected.split(' ').map(|member| Member::Bytes(member.as_bytes()));
+            let value = Value::Set(Set::of(members, &EncodingLimits::default()));
+            let change = Change::Put { value, expire_at_ms: None };
+            assert_eq!(order, Ok(Next::Write(vec![Write { db: 0, key: b"to".to_vec(), change }])));
+            let (order, reply) = decided(gather, "command to a b", &["-", "-", "-"]);
+            assert_eq!(reply, "0");
+            assert_eq!(
+                order,
+                Ok(Next::Write(vec![Write { db: 0, key: b"to".to_vec(), change: Change::Delete }]))
+            );
+            let (order, _) = decided(gather, "command to a b", &["-", "-", "!"]);
+            assert_eq!(order, Err(CommandError::WrongType));
+        }
     }
 }

@@ -3,12 +3,12 @@
 use crate::base::args::Args;
 use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
-use crate::store::set::Set;
+use crate::store::set::{Set, SetRef};
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let (key, touch) = (cx.key(args, 1), cx.touch());
     let set = cx.keys.view::<Set>(cx.db, &key, cx.now_ms, touch)?;
-    cx.reply.count(set.map_or(0, |set| set.len()));
+    cx.reply.count(set.map_or(0, SetRef::len));
     Ok(())
 }
 

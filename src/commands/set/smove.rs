@@ -64,7 +64,9 @@ fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::commands::testing::check;
+    use crate::resp::write::Protocol;
 
     #[test]
     fn moves_a_member() {
@@ -85,5 +87,34 @@ mod tests {
             "SET k v | SADD a x | SMOVE a k y | SMOVE a k x | SCARD a",
             &format!("OK | 1 | {wrong} | {wrong} | 1"),
         );
+    }
+
+    #[test]
+    fn decides_between_shards() {
+        let has = |it: bool| Part::Reply(vec![it.into()]);
+        for (parts, expected) in [
+            ([has(true), Part::Absent], Ok(2)),
+            ([has(true), Part::Present], Ok(2)),
+            ([has(false), Part::Present], Ok(0)),
+            ([Part::Absent, Part::WrongType], Ok(0)),
+            ([has(false), Part::WrongType], Err(CommandError::WrongType)),
+            ([Part::WrongType, Part::Absent], Err(CommandError::WrongType)),
+        ] {
+            let words = OwnedArgs::new(["SMOVE", "a", "b", "x"]);
+            let at = Decision { db: 0, now_ms: 0, bulk_bytes_max: 0 };
+            let (mut parts, mut out) = (parts, Vec::new());
+            let mut reply = Writer::new(&mut out, Protocol::Resp2);
+            let writes = match decide(at, &words.args(), &mut parts, &mut reply) {
+                Ok(Next::Write(writes)) => Ok(writes),
+                Ok(other) => panic!("{other:?} is no change"),
+                Err(error) => Err(error),
+            };
+            assert_eq!(writes.as_ref().map(Vec::len).map_err(Clone::clone), expected);
+            if let Ok([from, to]) = writes.as_deref() {
+                assert_eq!((&*out, &*from.key, &*to.key), (&b":1\r\n"[..], &b"a"[..], &b"b"[..]));
+                assert_eq!(from.change, gather::Change::Call(OwnedArgs::new(["SREM", "a", "x"])));
+                assert_eq!(to.change, gather::Change::Call(OwnedArgs::new(["SADD", "b", "x"])));
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::set::reply_member;
 use crate::store::collection::Change;
-use crate::store::set::Set;
+use crate::store::set::{Set, SetRef};
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     if args.len() > 2 {
@@ -32,10 +32,10 @@ fn run_with_count(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let count = count.ok_or(CommandError::Text("ERR value is out of range, must be positive"))?;
     let (key, clock) = (cx.key(args, 1), cx.clock());
     let set = cx.keys.peek_view::<Set>(cx.db, &key, cx.now_ms)?;
-    let len = set.map_or(0, |set| set.len());
+    let len = set.map_or(0, SetRef::len);
     if count >= len {
         cx.reply.set(len);
-        set.into_iter().flat_map(|set| set.iter()).for_each(|member| reply_member(&mut cx.reply, member));
+        set.into_iter().flat_map(SetRef::iter).for_each(|member| reply_member(&mut cx.reply, member));
         cx.keys.remove(cx.db, &key, cx.now_ms);
         return Ok(());
     }

@@ -9,6 +9,9 @@ use crate::commands::cx::integer;
 use crate::commands::error::CommandError;
 use crate::store::sorted_set::SortedSetRef;
 
+/// Both ends of a range of members.
+type Ends<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// A range of one of three kinds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bounds<'a> {
@@ -17,7 +20,7 @@ pub enum Bounds<'a> {
     /// Scores.
     Scores(Bound<f64>, Bound<f64>),
     /// Members by their bytes; `None` holds none at all.
-    Members(Option<(Bound<&'a [u8]>, Bound<&'a [u8]>)>),
+    Members(Option<Ends<'a>>),
 }
 
 impl<'a> Bounds<'a> {

@@ -5,12 +5,12 @@ use crate::base::args::Args;
 use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
 use crate::commands::sorted_set::bounds::Bounds;
-use crate::store::sorted_set::SortedSet;
+use crate::store::sorted_set::{SortedSet, SortedSetRef};
 
 pub fn zcard(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let (key, touch) = (cx.key(args, 1), cx.touch());
     let set = cx.keys.view::<SortedSet>(cx.db, &key, cx.now_ms, touch)?;
-    cx.reply.count(set.map_or(0, |set| set.len()));
+    cx.reply.count(set.map_or(0, SortedSetRef::len));
     Ok(())
 }
 

@@ -23,7 +23,7 @@ use crate::commands::table::{Command, Flag, Group, Keys, ONE_KEY, Spread, TWO_KE
 use crate::resp::write::{Protocol, Writer};
 use crate::store::listpack::Item;
 
-pub(in crate::commands) use pop::{Query as PopQuery, Which, pop_many, pop_one};
+pub(in crate::commands) use pop::{Query as PopQuery, Which, ZMPOP, pop_many, pop_one};
 
 const Z: Group = Group::SortedSet;
 const READ: &[Flag] = &[ReadOnly];
@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Command] = &[
     row(Z, "zintercard",       combine::zintercard,      -3, COUNTED,       READ,        Spread::Gather(&combine::ZINTERCARD),      "7.0.0", "O(N*K) worst case with N being the smallest input sorted set, K being the number of input sorted sets.", "Returns the number of members of the intersect of multiple sorted sets."),
     row(Z, "zinterstore",      combine::zinterstore,     -4, COUNTED_STORE, CREATE,      Spread::Gather(&combine::ZINTERSTORE),     "2.0.0", "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being the number of elements in the resulting sorted set.", "Stores the intersect of multiple sorted sets in a key."),
     row(Z, "zlexcount",        count::zlexcount,         4,  ONE_KEY,       READ_FAST,   Spread::Key,                               "2.8.9", "O(log(N)) with N being the number of elements in the sorted set.", "Returns the number of members in a sorted set within a lexicographical range."),
-    row(Z, "zmpop",            pop::zmpop,               -4, COUNTED,       CHANGE,      Spread::Gather(&pop::ZMPOP),               "7.0.0", "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.", "Returns the highest- or lowest-scoring members from one or more sorted sets after removing them. Deletes the sorted set if the last member was popped."),
+    row(Z, "zmpop",            pop::zmpop,               -4, COUNTED,       CHANGE,      Spread::Gather(&ZMPOP),               "7.0.0", "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.", "Returns the highest- or lowest-scoring members from one or more sorted sets after removing them. Deletes the sorted set if the last member was popped."),
     row(Z, "zmscore",          score::zmscore,           -3, ONE_KEY,       READ_FAST,   Spread::Key,                               "6.2.0", "O(N) where N is the number of members being requested.", "Returns the score of one or more members in a sorted set."),
     row(Z, "zpopmax",          pop::zpopmax,             -2, ONE_KEY,       CHANGE_FAST, Spread::Key,                               "5.0.0", "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped.", "Returns the highest-scoring members from a sorted set after removing them. Deletes the sorted set if the last member was popped."),
     row(Z, "zpopmin",          pop::zpopmin,             -2, ONE_KEY,       CHANGE_FAST, Spread::Key,                               "5.0.0", "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped.", "Returns the lowest-scoring members from a sorted set after removing them. Deletes the sorted set if the last member was popped."),

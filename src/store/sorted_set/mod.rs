@@ -58,11 +58,17 @@ impl Updated {
 
 impl SortedSet {
     /// A set of these members, all different; a NaN must not be among the scores. Takes least time where they come in order.
-    pub fn collect<'a>(
-        limits: &EncodingLimits,
-        members: impl IntoIterator<Item = (Item<'a>, f64)>,
-    ) -> SortedSet {
-        let mut set = SortedSet::default();
+    pub fn collect<'a, I>(limits: &EncodingLimits, members: I) -> SortedSet
+    where
+        I: IntoIterator<Item = (Item<'a>, f64), IntoIter: ExactSizeIterator + Clone>,
+    {
+        let members = members.into_iter();
+        let is_short =
+            |member: Item<'_>| member.with_bytes(|member| member.len() <= limits.sorted_set_value_bytes_max);
+        let fits = members.len() <= limits.sorted_set_entries_max
+            && members.clone().all(|(member, _)| is_short(member));
+        // What will be large is so at once. As in Redis, such a set then knows which zeros are negative.
+        let mut set = if fits { SortedSet::default() } else { SortedSet::Large(Box::default()) };
         for (member, score) in members {
             member.with_bytes(|member| set.insert(limits, member, score));
         }

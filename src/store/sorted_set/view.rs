@@ -1,6 +1,6 @@
 //! A sorted set as reads see it, whichever form it has. Changes nothing.
 
-use std::ops::{Bound, Range};
+use std::ops::{Bound, Range, RangeBounds};
 
 use crate::base::rng::Rng;
 use crate::store::listpack::{Item, Listpack};
@@ -89,6 +89,14 @@ impl<'a> SortedSetRef<'a> {
     /// The ranks of the members whose bytes are in this range. Which ones it gives where scores differ is not defined, as with
     /// Redis's BYLEX.
     pub fn ranks_by_member(self, min: Bound<&[u8]>, max: Bound<&[u8]>) -> Range<usize> {
+        let ends = self.first().zip(self.last());
+        let meets = ends.is_some_and(|((first, _), (last, _))| {
+            last.with_bytes(|last| (min, Bound::Unbounded).contains(last))
+                && first.with_bytes(|first| (Bound::Unbounded, max).contains(first))
+        });
+        if !meets {
+            return 0..0;
+        }
         match self {
             SortedSetRef::Packed(pack) => packed::ranks_by_member(pack, min, max),
             SortedSetRef::Large(set) => set.ranks_by_member(min, max),

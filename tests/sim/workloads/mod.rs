@@ -2,6 +2,7 @@
 
 pub mod counters;
 pub mod crowd;
+pub mod handoff;
 pub mod lone;
 pub mod operators;
 pub mod pauses;

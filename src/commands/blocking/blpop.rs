@@ -1,0 +1,113 @@
+//! BLPOP key ... timeout and BRPOP key ... timeout — pop an element from an end of the first key that holds a list, and reply with the key
+//! and the element. Waits while there is none; nil once the timeout, seconds, is over.
+
+use crate::base::args::{Args, OwnedArgs};
+use crate::commands::blocking::{ALL_BUT_LAST, Blocking, first_found, last_word_seconds};
+use crate::commands::cx::Cx;
+use crate::commands::error::Outcome;
+use crate::commands::gather::{Decided, Decision, Gather, Part};
+use crate::commands::list::pop::pop_one_with_key;
+use crate::resp::write::Writer;
+use crate::store::effect::End;
+use crate::store::list::List;
+use crate::store::object::Kind;
+
+pub static BLPOP: Blocking = blocking(read_left, decide_left);
+pub static BRPOP: Blocking = blocking(read_right, decide_right);
+
+const fn blocking(
+    read: fn(&mut Cx<'_>, &Args<'_>, usize) -> Part,
+    decide: fn(Decision, &Args<'_>, &mut [Part], &mut Writer<'_>) -> Decided,
+) -> Blocking {
+    Blocking {
+        kind: Kind::List,
+        waits_for: ALL_BUT_LAST,
+        timeout_ms: last_word_seconds,
+        consumes: true,
+        minds_loss: false,
+        gather: Gather { reads_key_alone: false, read, decide, reads_undeclared: false },
+    }
+}
+
+pub fn blpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
+    run(cx, args, End::Left)
+}
+
+pub fn brpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
+    run(cx, args, End::Right)
+}
+
+fn run(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> Outcome {
+    last_word_seconds(args)?;
+    for word in ALL_BUT_LAST.indices(args) {
+        if pop_one_with_key(cx, &cx.key(args, word), end)? {
+            return Ok(());
+        }
+    }
+    cx.reply.null_array();
+    cx.wait(None);
+    Ok(())
+}
+
+fn read_left(cx: &mut Cx<'_>, args: &Args<'_>, word: usize) -> Part {
+    read(cx, args, word, End::Left)
+}
+
+fn read_right(cx: &mut Cx<'_>, args: &Args<'_>, word: usize) -> Part {
+    read(cx, args, word, End::Right)
+}
+
+/// The reply, if this is the key.
+fn read(cx: &mut Cx<'_>, args: &Args<'_>, word: usize, end: End) -> Part {
+    let key = cx.key(args, word);
+    match cx.keys.peek_view::<List>(cx.db, &key, cx.now_ms) {
+        Err(_) => Part::WrongType,
+        Ok(None) => Part::Absent,
+        Ok(Some(list)) => {
+            let mut found = Vec::new();
+            let mut reply = Writer::new(&mut found, cx.reply.protocol());
+            reply.array(2);
+            reply.bulk(key.bytes);
+            list.at_end(end, 1).for_each(|item| item.with_bytes(|element| reply.bulk(element)));
+            Part::Reply(found)
+        }
+    }
+}
+
+fn decide_left(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
+    decide(at, args, parts, reply, b"LPOP")
+}
+
+fn decide_right(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
+    decide(at, args, parts, reply, b"RPOP")
+}
+
+fn decide(at: Decision, args: &Args<'_>, parts: &[Part], reply: &mut Writer<'_>, pop: &[u8]) -> Decided {
+    last_word_seconds(args)?;
+    first_found(at, args, parts, reply, |key| OwnedArgs::new([pop, key]))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::check;
+
+    #[test]
+    fn pops_from_the_first_key_that_has_any() {
+        check(
+            "RPUSH b x y z | BLPOP a b 0 | BRPOP b a 0.1 | BLPOP b 0 | EXISTS b | BLPOP a b 0",
+            "3 | [b, x] | [b, z] | [b, y] | 0 | nil",
+        );
+    }
+
+    #[test]
+    fn refuses_bad_words() {
+        let error = "ERR timeout is not a float or out of range";
+        check("BLPOP a x | BLPOP a nan | BRPOP a 1e400", &format!("{error} | {error} | {error}"));
+        check("BLPOP a -0.1 | BLPOP a 1e300", "ERR timeout is negative | ERR timeout is out of range");
+        check(
+            "SET s v | BLPOP a s 1 | BRPOP s 1",
+            "OK | WRONGTYPE Operation against a key holding the wrong kind of value \
+             | WRONGTYPE Operation against a key holding the wrong kind of value",
+        );
+    }
+}
