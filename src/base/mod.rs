@@ -4,6 +4,7 @@
 pub mod args;
 pub mod double;
 pub mod float;
+pub mod geohash;
 pub mod glob;
 pub mod limits;
 pub mod number;

@@ -12,6 +12,7 @@ use crate::base::args::{Args, OwnedArgs};
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::resp::write::{Protocol, Writer};
+use crate::store::collection::EncodingLimits;
 use crate::store::keyspace::Key;
 use crate::store::object::Value;
 
@@ -63,6 +64,8 @@ pub struct Decision {
     pub now_ms: i64,
     /// `proto-max-bulk-len`, bytes.
     pub bulk_bytes_max: usize,
+    /// How large packed collections may grow.
+    pub encoding: EncodingLimits,
 }
 
 /// What follows from the parts so far.
@@ -103,7 +106,12 @@ pub fn run_here(
     gather: &Gather,
 ) -> Outcome {
     let mut parts: Vec<Part> = keys.map(|i| (gather.read)(cx, args, i)).collect();
-    let decision = Decision { db: cx.db, now_ms: cx.now_ms, bulk_bytes_max: cx.server.config.bulk_bytes_max };
+    let decision = Decision {
+        db: cx.db,
+        now_ms: cx.now_ms,
+        bulk_bytes_max: cx.server.config.bulk_bytes_max,
+        encoding: cx.keys.encoding,
+    };
     loop {
         match (gather.decide)(decision, args, &mut parts, &mut cx.reply)? {
             Next::Write(writes) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::args::{Args, OwnedArgs};
 use crate::base::rng::Rng;
 use crate::base::slot::SLOTS;
+use crate::commands::blocking::Blocking;
 use crate::commands::cx::{Caller, Cx};
 use crate::commands::gather::{self, Change, Decided, Decision, Gather, Next, Part, Write, run_here};
 use crate::commands::merge::Parts;
@@ -64,6 +65,8 @@ pub struct Bench {
     pub keys: Keyspace,
     pub server: Server,
     pub now_ms: i64,
+    /// Whether gathering commands run as they do on several shards, although all keys are here.
+    pub gathers: bool,
 }
 
 impl Default for Bench {
@@ -99,6 +102,7 @@ impl Default for Bench {
                 wait: None,
             },
             now_ms: START_MS,
+            gathers: false,
         }
     }
 }
@@ -129,7 +133,15 @@ impl Bench {
             caller: Caller { id: 1, session: Some(0), no_touch },
             located: None,
         };
-        if let Err(error) = (row.run)(&mut cx, &args) {
+        let outcome = match row.spread {
+            Spread::Gather(gather) | Spread::Block(Blocking { gather, .. })
+                if self.gathers && has_two_keys(&row, &args) =>
+            {
+                run_here(&mut cx, &args, row.keys.indices(&args), gather)
+            }
+            _ => (row.run)(&mut cx, &args),
+        };
+        if let Err(error) = outcome {
             cx.reply.truncate(0);
             cx.reply.error(&error.to_string());
         }
@@ -182,10 +194,18 @@ impl Bench {
 /// `[a, b]` for arrays and sets, `{k: v}` for maps, error texts without the dash, `""` for an empty string.
 #[track_caller]
 pub fn check(script: &str, expected: &str) {
-    let mut bench = Bench::default();
-    let replies = bench.run(script);
-    assert_eq!(replies, expected, "\n  script: {script}");
-    bench.check_journal();
+    for gathers in [false, true] {
+        let mut bench = Bench { gathers, ..Bench::default() };
+        let replies = bench.run(script);
+        assert_eq!(replies, expected, "\n  script: {script}\n  gathered: {gathers}");
+        bench.check_journal();
+    }
+}
+
+/// Whether a call names two different keys, which may then be on two shards.
+fn has_two_keys(row: &Command, args: &Args<'_>) -> bool {
+    let mut keys = row.keys.indices(args).map(|i| args.get(i));
+    keys.next().is_some_and(|first| keys.any(|key| key != first))
 }
 
 /// The words of a line as the server's inline protocol splits them.

@@ -2,10 +2,12 @@
 //! Never reads a file or the command line and never acts on a change: who uses a value reads it from here.
 
 pub mod bytes;
+pub mod encoding;
 mod output_limit;
 pub mod parameters;
 
 use crate::base::limits;
+use crate::config::encoding::EncodingLimits;
 
 /// The Redis release whose commands, replies and texts this server follows. Clients choose their features by it.
 pub const REDIS_VERSION: &str = "7.2.0";
@@ -29,6 +31,10 @@ pub struct Config {
     pub reply_bytes_pause: usize,
     /// `client-output-buffer-limit normal`, the time above the soft limit without reading, seconds.
     pub reply_stall_seconds_max: u64,
+    /// Up to where small values are packed. Each shard copies them to its keys when they are set.
+    pub encoding: EncodingLimits,
+    /// `list-compress-depth`: kept, and without effect. Nodes of lists are never compressed.
+    pub list_compress_depth: u64,
     /// What was decided when the process started.
     pub start: Start,
 }
@@ -61,6 +67,8 @@ impl Default for Config {
             reply_bytes_max: limits::REPLY_BYTES_MAX,
             reply_bytes_pause: limits::REPLY_BYTES_PAUSE,
             reply_stall_seconds_max: limits::REPLY_STALL_SECONDS_MAX,
+            encoding: EncodingLimits::default(),
+            list_compress_depth: 0,
             start: Start::default(),
         }
     }

@@ -8,7 +8,7 @@
 use crate::base::number::parse_i64;
 use crate::config::Config;
 use crate::config::bytes::parse_bytes;
-use crate::config::parameters::{BUFFER_BYTES_MAX, Refusal};
+use crate::config::parameters::{BUFFER_BYTES_MAX, Refusal, out_of_bounds};
 
 /// As `CONFIG GET` shows it.
 pub fn get(config: &Config) -> String {
@@ -46,7 +46,7 @@ pub fn set(config: &mut Config, value: &[u8]) -> Result<(), Refusal> {
             continue;
         }
         if hard > BUFFER_BYTES_MAX || soft > BUFFER_BYTES_MAX {
-            return Err(Refusal::OutOfBounds { min: 0, max: BUFFER_BYTES_MAX });
+            return Err(out_of_bounds(0, BUFFER_BYTES_MAX));
         }
         let limit = |bytes: u64| if bytes == 0 { BUFFER_BYTES_MAX as usize } else { bytes as usize };
         config.reply_bytes_max = limit(hard);

@@ -18,6 +18,9 @@ const _: () = assert!(QUERY_BYTES_MAX as u64 <= BUFFER_BYTES_MAX);
 
 const MB: u64 = 1024 * 1024;
 const SECONDS_MAX: u64 = i32::MAX as u64;
+const INT_MIN: i64 = i32::MIN as i64;
+const INT_MAX: i64 = i32::MAX as i64;
+const SIZE_MAX: u64 = i64::MAX as u64;
 
 /// One parameter.
 pub struct Parameter {
@@ -30,6 +33,8 @@ pub struct Parameter {
 enum Kind {
     /// A plain number from `min` to `max`.
     Number { min: u64, max: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64) },
+    /// A plain number from `min` to `max`, which may be negative.
+    Signed { min: i64, max: i64, get: fn(&Config) -> i64, set: fn(&mut Config, i64) },
     /// An amount of memory from `min` to `max`, shown in bytes.
     Bytes { min: u64, max: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64) },
     /// Has a grammar of its own.
@@ -52,7 +57,7 @@ pub enum Refusal {
     NotMemory,
     /// A number, but too small or too large.
     #[error("argument must be between {min} and {max} inclusive")]
-    OutOfBounds { min: u64, max: u64 },
+    OutOfBounds { min: i64, max: i64 },
     /// Cannot be set while the server runs.
     #[error("can't set immutable config")]
     Immutable,
@@ -86,6 +91,16 @@ const fn number(
     Parameter { name, kind: Kind::Number { min, max, get, set } }
 }
 
+const fn signed(
+    name: &'static str,
+    min: i64,
+    max: i64,
+    get: fn(&Config) -> i64,
+    set: fn(&mut Config, i64),
+) -> Parameter {
+    Parameter { name, kind: Kind::Signed { min, max, get, set } }
+}
+
 const fn bytes(
     name: &'static str,
     min: u64,
@@ -113,6 +128,25 @@ pub const PARAMETERS: &[Parameter] = &[
     bytes("proto-max-bulk-len",         MB, BULK_BYTES_MAX as u64,  |c| c.bulk_bytes_max as u64,  |c, v| c.bulk_bytes_max = v as usize),
     bytes("client-query-buffer-limit",  MB, BUFFER_BYTES_MAX,       |c| c.query_bytes_max as u64, |c, v| c.query_bytes_max = v as usize),
     Parameter { name: "client-output-buffer-limit", kind: Kind::Own { get: output_limit::get, set: output_limit::set } },
+
+    // Those of two names are one parameter: the second is that of Redis before 7.0.
+    number("hash-max-listpack-entries", 0, SIZE_MAX, |c| c.encoding.hash_entries_max as u64, |c, v| c.encoding.hash_entries_max = v as usize),
+    number("hash-max-ziplist-entries",  0, SIZE_MAX, |c| c.encoding.hash_entries_max as u64, |c, v| c.encoding.hash_entries_max = v as usize),
+    bytes("hash-max-listpack-value",   0, SIZE_MAX, |c| c.encoding.hash_value_bytes_max as u64, |c, v| c.encoding.hash_value_bytes_max = v as usize),
+    bytes("hash-max-ziplist-value",    0, SIZE_MAX, |c| c.encoding.hash_value_bytes_max as u64, |c, v| c.encoding.hash_value_bytes_max = v as usize),
+    signed("list-max-listpack-size",    INT_MIN, INT_MAX, |c| c.encoding.list_node_size, |c, v| c.encoding.list_node_size = v),
+    signed("list-max-ziplist-size",     INT_MIN, INT_MAX, |c| c.encoding.list_node_size, |c, v| c.encoding.list_node_size = v),
+    number("list-compress-depth",       0, INT_MAX as u64, |c| c.list_compress_depth, |c, v| c.list_compress_depth = v),
+    number("set-max-intset-entries",    0, SIZE_MAX, |c| c.encoding.set_integers_max as u64, |c, v| c.encoding.set_integers_max = v as usize),
+    number("set-max-listpack-entries",  0, SIZE_MAX, |c| c.encoding.set_entries_max as u64, |c, v| c.encoding.set_entries_max = v as usize),
+    bytes("set-max-listpack-value",    0, SIZE_MAX, |c| c.encoding.set_value_bytes_max as u64, |c, v| c.encoding.set_value_bytes_max = v as usize),
+    number("zset-max-listpack-entries", 0, SIZE_MAX, |c| c.encoding.sorted_set_entries_max as u64, |c, v| c.encoding.sorted_set_entries_max = v as usize),
+    number("zset-max-ziplist-entries",  0, SIZE_MAX, |c| c.encoding.sorted_set_entries_max as u64, |c, v| c.encoding.sorted_set_entries_max = v as usize),
+    bytes("zset-max-listpack-value",   0, SIZE_MAX, |c| c.encoding.sorted_set_value_bytes_max as u64, |c, v| c.encoding.sorted_set_value_bytes_max = v as usize),
+    bytes("zset-max-ziplist-value",    0, SIZE_MAX, |c| c.encoding.sorted_set_value_bytes_max as u64, |c, v| c.encoding.sorted_set_value_bytes_max = v as usize),
+    bytes("stream-node-max-bytes",     0, SIZE_MAX, |c| c.encoding.stream_node_bytes_max as u64, |c, v| c.encoding.stream_node_bytes_max = v as usize),
+    number("stream-node-max-entries",   0, SIZE_MAX, |c| c.encoding.stream_node_entries_max as u64, |c, v| c.encoding.stream_node_entries_max = v as usize),
+    bytes("hll-sparse-max-bytes",      0, SIZE_MAX, |c| c.encoding.hll_sparse_bytes_max as u64, |c, v| c.encoding.hll_sparse_bytes_max = v as usize),
 
     start("bind",       |c| c.start.bind.clone()),
     start("port",       |c| c.start.port.to_string()),
@@ -142,6 +176,7 @@ impl Parameter {
     pub fn get(&self, config: &Config) -> String {
         match &self.kind {
             Kind::Number { get, .. } | Kind::Bytes { get, .. } => get(config).to_string(),
+            Kind::Signed { get, .. } => get(config).to_string(),
             Kind::Own { get, .. } | Kind::Start(get) => get(config),
             Kind::Absent(value) => (*value).to_owned(),
         }
@@ -153,12 +188,19 @@ impl Parameter {
             Kind::Number { min, max, set, .. } => {
                 let number = parse_i64(value).ok_or(Refusal::NotInteger)?;
                 let number = u64::try_from(number).ok().filter(|number| (*min..=*max).contains(number));
-                set(config, number.ok_or(Refusal::OutOfBounds { min: *min, max: *max })?);
+                set(config, number.ok_or_else(|| out_of_bounds(*min, *max))?);
+            }
+            Kind::Signed { min, max, set, .. } => {
+                let number = parse_i64(value).ok_or(Refusal::NotInteger)?;
+                if !(*min..=*max).contains(&number) {
+                    return Err(Refusal::OutOfBounds { min: *min, max: *max });
+                }
+                set(config, number);
             }
             Kind::Bytes { min, max, set, .. } => {
                 let bytes = parse_bytes(value).ok_or(Refusal::NotMemory)?;
                 if !(*min..=*max).contains(&bytes) {
-                    return Err(Refusal::OutOfBounds { min: *min, max: *max });
+                    return Err(out_of_bounds(*min, *max));
                 }
                 set(config, bytes);
             }
@@ -173,6 +215,11 @@ impl Parameter {
         }
         Ok(())
     }
+}
+
+/// The refusal of a number outside of these bounds, which are never beyond what 64 bits hold with a sign.
+pub(super) fn out_of_bounds(min: u64, max: u64) -> Refusal {
+    Refusal::OutOfBounds { min: min as i64, max: max as i64 }
 }
 
 /// The parameters whose names match any of `patterns`, in any case, each once.
@@ -248,6 +295,32 @@ mod tests {
         assert_eq!(set("proto-max-bulk-len", "x"), Err("argument must be a memory value".into()));
         assert_eq!(set("databases", "16"), Err("can't set immutable config".into()));
         assert_eq!(set("nosuch", "1"), Err("unknown".into()));
+    }
+
+    #[test]
+    fn old_names_are_the_same_parameter() {
+        let mut config = Config::default();
+        let get = |config: &Config, name: &str| matching(&[name.as_bytes()])[0].get(config);
+        for (name, value, other) in [
+            ("hash-max-ziplist-entries", "7", "hash-max-listpack-entries"),
+            ("hash-max-listpack-value", "8", "hash-max-ziplist-value"),
+            ("zset-max-ziplist-entries", "9", "zset-max-listpack-entries"),
+            ("zset-max-ziplist-value", "10", "zset-max-listpack-value"),
+            ("list-max-ziplist-size", "-5", "list-max-listpack-size"),
+        ] {
+            assert_eq!(set_all(&mut config, &[(name.as_bytes(), value.as_bytes())]), Ok(()));
+            assert_eq!((get(&config, name), get(&config, other)), (value.into(), value.into()));
+        }
+        assert_eq!(matching(&[b"hash-max-*"]).len(), 4);
+        assert_eq!(
+            set("list-max-listpack-size", "-2147483649"),
+            Err("argument must be between -2147483648 and 2147483647 inclusive".into())
+        );
+        assert_eq!(set("stream-node-max-bytes", "4kb"), Ok("4096".into()));
+        assert_eq!(
+            set("set-max-intset-entries", "-1"),
+            Err("argument must be between 0 and 9223372036854775807 inclusive".into())
+        );
     }
 
     #[test]

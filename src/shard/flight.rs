@@ -402,7 +402,7 @@ fn decide(
     let mut reply = Vec::new();
     let next = ask(
         &mut gathering,
-        Decision { db: call.db, now_ms: flight.now_ms, bulk_bytes_max },
+        Decision { db: call.db, now_ms: flight.now_ms, bulk_bytes_max, encoding: shard.core.keys.encoding },
         &mut reply,
         &mut shard.core.server.stats,
     );

@@ -1,53 +1,9 @@
 //! What the types of collections have in common: a packed form that sits beside its key while it is small, a view for reading, and
-//! changes that leave their effects in the journal. Owns the bounds of the packed forms; never looks a key up.
+//! changes that leave their effects in the journal. Never looks a key up.
 
+pub use crate::config::encoding::EncodingLimits;
 use crate::store::effect::{Effect, Journal};
 use crate::store::object::{Kind, Packing, Value, ValueRef};
-
-/// How large the packed forms may grow: Redis's parameters, with its defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodingLimits {
-    /// `hash-max-listpack-entries`.
-    pub hash_entries_max: usize,
-    /// `hash-max-listpack-value`, bytes.
-    pub hash_value_bytes_max: usize,
-    /// `list-max-listpack-size`: elements of one node, or one of five sizes in bytes if negative.
-    pub list_node_size: i64,
-    /// `set-max-intset-entries`.
-    pub set_integers_max: usize,
-    /// `set-max-listpack-entries`.
-    pub set_entries_max: usize,
-    /// `set-max-listpack-value`, bytes.
-    pub set_value_bytes_max: usize,
-    /// `zset-max-listpack-entries`.
-    pub sorted_set_entries_max: usize,
-    /// `zset-max-listpack-value`, bytes.
-    pub sorted_set_value_bytes_max: usize,
-    /// `stream-node-max-bytes`; 0 is no bound.
-    pub stream_node_bytes_max: usize,
-    /// `stream-node-max-entries`; 0 is no bound.
-    pub stream_node_entries_max: usize,
-    /// `hll-sparse-max-bytes`.
-    pub hll_sparse_bytes_max: usize,
-}
-
-impl Default for EncodingLimits {
-    fn default() -> EncodingLimits {
-        EncodingLimits {
-            hash_entries_max: 512,
-            hash_value_bytes_max: 64,
-            list_node_size: -2,
-            set_integers_max: 512,
-            set_entries_max: 128,
-            set_value_bytes_max: 64,
-            sorted_set_entries_max: 128,
-            sorted_set_value_bytes_max: 64,
-            stream_node_bytes_max: 4096,
-            stream_node_entries_max: 100,
-            hll_sparse_bytes_max: 3000,
-        }
-    }
-}
 
 /// A type of collection.
 pub trait Collection: Default {

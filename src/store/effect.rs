@@ -132,6 +132,19 @@ impl<'a> Effect<'a> {
         }
     }
 
+    /// Whether it may be what somebody waits for at its key: what only takes away from a stream, or notes who reads it, is not.
+    fn may_serve(&self) -> bool {
+        !matches!(
+            self,
+            Effect::StreamConsumer { .. }
+                | Effect::StreamConsumerDelete { .. }
+                | Effect::StreamPending { .. }
+                | Effect::StreamAck { .. }
+                | Effect::StreamDelete { .. }
+                | Effect::StreamTrim { .. }
+        )
+    }
+
     /// The effect as bytes of its own.
     pub fn to_owned(&self) -> OwnedEffect {
         OwnedEffect(postcard::to_stdvec(self).expect("an effect is plain data").into())
@@ -179,7 +192,9 @@ impl Journal {
     fn hand_out(&mut self, db: u16, effect: Effect<'_>) {
         if let Some(key) = effect.key() {
             self.watched.changed(db, key);
-            self.awaited.touch(db, key);
+            if effect.may_serve() {
+                self.awaited.touch(db, key);
+            }
         }
         if let Some(effects) = &mut self.recorded {
             effects.push((db, effect.to_owned()));

@@ -32,6 +32,7 @@
 
 use std::ops::Range;
 
+use crate::base::limits::INLINE_PACKED_BYTES_MAX;
 use crate::base::number::{INTEGER_TEXT_BYTES_MAX, format_i64, parse_i64};
 
 /// Bytes beyond which nothing should be added: Redis's `LISTPACK_MAX_SAFETY_LIMIT`. One more string of any length still fits.
@@ -44,6 +45,8 @@ const COUNT: Range<usize> = 4..HEADER;
 pub(in crate::store) const COUNT_UNKNOWN: u16 = u16::MAX;
 /// The terminator.
 pub(in crate::store) const END: u8 = 0xFF;
+/// A vector of at most this many bytes keeps what it has when it gets shorter: it may be the one in which all small ones are changed.
+const KEPT_BYTES_MAX: usize = 2 * INLINE_PACKED_BYTES_MAX;
 const BACKLEN_BYTES_MAX: usize = 5;
 /// Encoding byte and eight bytes of integer.
 const HEAD_BYTES_MAX: usize = 9;
@@ -408,7 +411,9 @@ fn splice(bytes: &mut Vec<u8>, old: Range<usize>, new: [&[u8]; 3]) {
     bytes.copy_within(old.end..old_total, new_end);
     if total < old_total {
         bytes.truncate(total);
-        bytes.shrink_to_fit();
+        if bytes.capacity() > KEPT_BYTES_MAX && bytes.capacity() / 4 > total / 3 {
+            bytes.shrink_to_fit();
+        }
     }
     let mut at = old.start;
     for part in new {

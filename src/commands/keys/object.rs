@@ -1,4 +1,5 @@
 //! OBJECT ENCODING | FREQ | IDLETIME | REFCOUNT key — how a value is kept. Nil for a missing key. Never counts as an access.
+//! OBJECTFREQ key and OBJECTIDLETIME key are the same in one word.
 
 use crate::base::args::Args;
 use crate::commands::container;
@@ -16,7 +17,15 @@ pub fn encoding(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 }
 
 pub fn freq(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    let key = cx.key(args, 2);
+    freq_of(cx, args, 2)
+}
+
+pub fn freq_of_key(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
+    freq_of(cx, args, 1)
+}
+
+fn freq_of(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Outcome {
+    let key = cx.key(args, i);
     if cx.keys.read(cx.db, &key, cx.now_ms, None).is_some() {
         return Err(CommandError::Text(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
@@ -28,7 +37,15 @@ pub fn freq(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 }
 
 pub fn idletime(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    let (key, clock) = (cx.key(args, 2), cx.clock());
+    idletime_of(cx, args, 2)
+}
+
+pub fn idletime_of_key(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
+    idletime_of(cx, args, 1)
+}
+
+fn idletime_of(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Outcome {
+    let (key, clock) = (cx.key(args, i), cx.clock());
     match cx.keys.read(cx.db, &key, cx.now_ms, None) {
         Some(entry) => cx.reply.integer(i64::from(clock.saturating_sub(entry.clock()))),
         None => cx.reply.null(),
@@ -91,6 +108,15 @@ mod tests {
         let mut bench = Bench::default();
         bench.server.sessions.get_mut(0).expect("a client").no_touch = true;
         assert_eq!(bench.run("SET k v | @60s | GET k | OBJECT IDLETIME k"), "OK | v | 60");
+    }
+
+    #[test]
+    fn has_short_names() {
+        check(
+            "SET k v | @60s | OBJECTIDLETIME k | OBJECTIDLETIME missing | OBJECTFREQ missing",
+            "OK | 60 | nil | nil",
+        );
+        check("OBJECTFREQ", "ERR wrong number of arguments for 'objectfreq' command");
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub fn set(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
             }
         })
     })?;
+    cx.keys.encoding = cx.server.config.encoding;
     cx.reply.ok();
     Ok(())
 }

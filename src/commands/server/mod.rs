@@ -3,9 +3,11 @@
 mod command;
 mod config;
 mod dbsize;
+mod debug;
 mod flush;
 mod info;
 mod lolwut;
+mod memory;
 mod shutdown;
 mod swapdb;
 mod time;
@@ -28,6 +30,12 @@ const ALL_KEYS: Spread = Spread::Shards(Reach::Keyspace, merge::same);
 
 const ABOUT: &[Flag] = &[Loading, Stale];
 const OPERATE: &[Flag] = &[Admin, NoScript, Loading, Stale, Dangerous];
+const DEBUG: &[Flag] = OPERATE;
+const POPULATE: &[Flag] = &[Write, Admin, NoScript, Loading, Stale, Dangerous];
+/// The key of `MEMORY USAGE key`.
+const KEY_AT_2: Keys = Keys::At { first: 2, last: 2, step: 1 };
+/// The keys of `DEBUG DIGEST-VALUE key ...`.
+const KEYS_FROM_2: Keys = Keys::At { first: 2, last: -1, step: 1 };
 const FLUSH: &[Flag] = &[Write, Keyspace, Dangerous];
 
 #[rustfmt::skip]
@@ -40,12 +48,38 @@ pub(super) const ROWS: &[Command] = &[
     row(S, "command|help",            command::help,    2,  NO_KEY, ABOUT,   HOME,     "5.0.0",  "O(1)", "Returns helpful text about the different subcommands."),
     row(S, "command|info",            details::some,    -2, NO_KEY, ABOUT,   HOME,     "2.8.13", "O(N) where N is the number of commands to look up", "Returns information about one, multiple or all commands."),
     row(S, "command|list",            list::run,        -2, NO_KEY, ABOUT,   HOME,     "7.0.0",  "O(N) where N is the total number of Redis commands", "Returns a list of command names."),
+    // The same in the plural.
+    row(S, "commands",                details::all,     -1, NO_KEY, ABOUT,   HOME,     "2.8.13", "O(N) where N is the total number of Redis commands", "Returns detailed information about all commands."),
+    row(S, "commands|count",          list::count,      2,  NO_KEY, ABOUT,   HOME,     "2.8.13", "O(1)", "Returns a count of commands."),
+    row(S, "commands|docs",           docs::run,        -2, NO_KEY, ABOUT,   HOME,     "7.0.0",  "O(N) where N is the number of commands to look up", "Returns documentary information about one, multiple or all commands."),
+    row(S, "commands|getkeys",        keys::names,      -3, NO_KEY, ABOUT,   HOME,     "2.8.13", "O(N) where N is the number of arguments to the command", "Extracts the key names from an arbitrary command."),
+    row(S, "commands|getkeysandflags", keys::with_flags, -3, NO_KEY, ABOUT,   HOME,     "7.0.0",  "O(N) where N is the number of arguments to the command", "Extracts the key names and access flags for an arbitrary command."),
+    row(S, "commands|help",           command::help,    2,  NO_KEY, ABOUT,   HOME,     "5.0.0",  "O(1)", "Returns helpful text about the different subcommands."),
+    row(S, "commands|info",           details::some,    -2, NO_KEY, ABOUT,   HOME,     "2.8.13", "O(N) where N is the number of commands to look up", "Returns information about one, multiple or all commands."),
+    row(S, "commands|list",           list::run,        -2, NO_KEY, ABOUT,   HOME,     "7.0.0",  "O(N) where N is the total number of Redis commands", "Returns a list of command names."),
     row(S, "config",                  container::run,   -2, NO_KEY, &[],     HOME,     "2.0.0",  "Depends on subcommand.", "A container for server configuration commands."),
     row(S, "config|get",              config::get,      -3, NO_KEY, OPERATE, HOME,     "2.0.0",  "O(N) when N is the number of configuration parameters provided", "Returns the effective values of configuration parameters."),
     row(S, "config|help",             config::help,     2,  NO_KEY, ABOUT,   HOME,     "5.0.0",  "O(1)", "Returns helpful text about the different subcommands."),
     row(S, "config|resetstat",        config::reset,    2,  NO_KEY, OPERATE, SETTINGS, "2.0.0",  "O(1)", "Resets the server's statistics."),
     row(S, "config|rewrite",          config::rewrite,  2,  NO_KEY, OPERATE, HOME,     "2.8.0",  "O(1)", "Persists the effective configuration to file."),
     row(S, "config|set",              config::set,      -4, NO_KEY, OPERATE, SETTINGS, "2.0.0",  "O(N) when N is the number of configuration parameters provided", "Sets configuration parameters in-flight."),
+    row(S, "debug",                   container::run,       -2, NO_KEY, DEBUG, HOME, "1.0.0", "Depends on subcommand.", "A container for debugging commands."),
+    row(S, "debug|digest",            debug::digest,        2,  NO_KEY, DEBUG, Spread::Shards(Reach::Keyspace, debug::merge_digests), "1.0.0", "O(N) where N is the number of elements in all keys", "Returns a digest of all keys."),
+    row(S, "debug|digest-value",      debug::digest_value,  -3, KEYS_FROM_2, DEBUG, Spread::Keys(merge::by_key), "5.0.0", "O(N) where N is the number of elements of the values", "Returns digests of the values of keys."),
+    row(S, "debug|error",             debug::error,         3,  NO_KEY, DEBUG, HOME, "2.6.0", "O(1)", "Returns an error."),
+    row(S, "debug|help",              debug::help,          2,  NO_KEY, ABOUT, HOME, "5.0.0", "O(1)", "Returns helpful text about the different subcommands."),
+    row(S, "debug|object",            debug::object,        3,  KEY_AT_2, DEBUG, Spread::Key, "1.0.0", "O(N) where N is the number of elements of the value", "Shows how a value is kept."),
+    row(S, "debug|populate",          debug::populate,      -3, NO_KEY, POPULATE, ALL_KEYS, "2.6.0", "O(N) where N is the number of keys", "Creates many string keys."),
+    row(S, "debug|quicklist-packed-threshold", debug::accepted, 3,  NO_KEY, DEBUG, HOME, "7.0.0", "O(1)", "Accepted without effect."),
+    row(S, "debug|set-active-expire", debug::accepted,      3,  NO_KEY, DEBUG, HOME, "2.8.0", "O(1)", "Accepted without effect."),
+    row(S, "debug|stringmatch-len",   debug::string_match,  4,  NO_KEY, DEBUG, HOME, "6.0.0", "O(N) where N is the length of the string", "Tells whether a pattern matches."),
+    row(S, "memory",                  container::run,       -2, NO_KEY, &[], HOME, "4.0.0", "Depends on subcommand.", "A container for memory diagnostics commands."),
+    row(S, "memory|doctor",           memory::numbers,      2,  NO_KEY, &[], Spread::Shards(Reach::Nothing, memory::merge_report), "4.0.0", "O(1)", "Outputs a memory problems report."),
+    row(S, "memory|help",             memory::help,         2,  NO_KEY, ABOUT, HOME, "4.0.0", "O(1)", "Returns helpful text about the different subcommands."),
+    row(S, "memory|malloc-stats",     memory::malloc_stats, 2,  NO_KEY, &[], HOME, "4.0.0", "Depends on how much memory is allocated, could be slow", "Returns the allocator statistics."),
+    row(S, "memory|purge",            memory::purge,        2,  NO_KEY, &[], HOME, "4.0.0", "Depends on how much memory is allocated, could be slow", "Asks the allocator to release memory."),
+    row(S, "memory|stats",            memory::numbers,      2,  NO_KEY, &[], Spread::Shards(Reach::Nothing, memory::merge_stats), "4.0.0", "O(1)", "Returns details about memory usage."),
+    row(S, "memory|usage",            memory::usage,        -3, KEY_AT_2, &[ReadOnly], Spread::Key, "4.0.0", "O(N) where N is the number of samples.", "Estimates the memory usage of a key."),
     row(S, "info",                    info::run,        -1, NO_KEY, &[Loading, Stale, Dangerous], Spread::Shards(Reach::Nothing, info::merge_shards), "1.0.0", "O(1)", "Returns information and statistics about the server."),
     row(S, "dbsize",                  dbsize::run,      1,  NO_KEY, &[ReadOnly, Fast, Keyspace], Spread::Shards(Reach::Keyspace, merge::sum), "1.0.0", "O(1)", "Returns the number of keys in the database."),
     row(S, "time",                    time::run,        1,  NO_KEY, &[Loading, Stale, Fast], HOME, "2.6.0", "O(1)", "Returns the server time."),

@@ -10,7 +10,7 @@ use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{Change, Decided, Decision, Gather, Next, Part, Write};
 use crate::commands::set::reply_member;
 use crate::resp::write::Writer;
-use crate::store::collection::{Collection, EncodingLimits};
+use crate::store::collection::Collection;
 use crate::store::keyspace::{Key, Keyspace};
 use crate::store::object::Value;
 use crate::store::set::{Member, Set, SetRef, difference, intersection, union};
@@ -159,7 +159,7 @@ fn decide_to_store(
     reply: &mut Writer<'_>,
 ) -> Decided {
     let members = combine(&parts_views(&parts[1..])?);
-    let result = Set::of(members.into_iter(), &EncodingLimits::default());
+    let result = Set::of(members.into_iter(), &at.encoding);
     reply.count(result.view().len());
     let change = if result.is_empty() {
         Change::Delete
@@ -271,13 +271,13 @@ mod tests {
             "!" => Part::WrongType,
             members => {
                 let members = members.split(' ').map(|member| Member::Bytes(member.as_bytes()));
-                let value = Value::Set(Set::of(members, &EncodingLimits::default()));
+                let value = Value::Set(Set::of(members, &Default::default()));
                 Part::Value { value, expire_at_ms: None }
             }
         };
         let mut parts: Vec<Part> = parts.iter().map(part).collect();
         let words = OwnedArgs::new(words.split(' '));
-        let at = Decision { db: 0, now_ms: 0, bulk_bytes_max: 0 };
+        let at = Decision { db: 0, now_ms: 0, bulk_bytes_max: 0, encoding: Default::default() };
         let mut out = Vec::new();
         let mut reply = Writer::new(&mut out, Protocol::Resp2);
         let decided = (gather.decide)(at, &words.args(), &mut parts, &mut reply);
@@ -300,7 +300,7 @@ mod tests {
             let (order, reply) = decided(gather, "command to a b", &["-", "1 2 3", "2 3 x"]);
             assert_eq!(reply, expected.split(' ').count().to_string());
             let members = expected.split(' ').map(|member| Member::Bytes(member.as_bytes()));
-            let value = Value::Set(Set::of(members, &EncodingLimits::default()));
+            let value = Value::Set(Set::of(members, &Default::default()));
             let change = Change::Put { value, expire_at_ms: None };
             assert_eq!(order, Ok(Next::Write(vec![Write { db: 0, key: b"to".to_vec(), change }])));
             let (order, reply) = decided(gather, "command to a b", &["-", "-", "-"]);

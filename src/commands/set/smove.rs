@@ -101,7 +101,7 @@ mod tests {
             ([Part::WrongType, Part::Absent], Err(CommandError::WrongType)),
         ] {
             let words = OwnedArgs::new(["SMOVE", "a", "b", "x"]);
-            let at = Decision { db: 0, now_ms: 0, bulk_bytes_max: 0 };
+            let at = Decision { db: 0, now_ms: 0, bulk_bytes_max: 0, encoding: Default::default() };
             let (mut parts, mut out) = (parts, Vec::new());
             let mut reply = Writer::new(&mut out, Protocol::Resp2);
             let writes = match decide(at, &words.args(), &mut parts, &mut reply) {

@@ -1,12 +1,17 @@
 //! The same commands to Corevault and to a Redis server, and the same replies expected, byte for byte.
 //!
-//! `COREVAULT_DIFFERENTIAL_SEEDS` (such as `5,100..120`) replaces the fixed seeds.
+//! `COREVAULT_DIFFERENTIAL_SEEDS` (such as `5,100..120`) replaces the fixed seeds; `types` has more such variables.
 
 mod conversations;
+mod dumps;
 mod exceptions;
+mod families;
 mod generator;
+mod replies;
 mod scripts;
+mod tally;
 mod transactions;
+mod types;
 mod watching;
 mod written;
 
@@ -15,9 +20,11 @@ use std::fmt::Write as _;
 
 use crate::harness::Server;
 use crate::programs::{Redis, find};
-use crate::wire::{Wire, bulk, command, elements, lossy, scanned};
+use crate::wire::{Wire, command, lossy, scanned};
 
-use exceptions::{Comparison, are_equal_clients, are_equal_errors, comparison};
+use corevault::base::rng::Rng;
+
+use exceptions::{Comparison, are_equal_clients, are_equal_encodings, are_equal_errors, comparison};
 use generator::{Generator, Step, Words, words};
 
 const SEEDS: &str = "1,2,3,4";
@@ -79,7 +86,12 @@ fn compare(test: &str, shards: usize) {
 }
 
 fn seeds() -> Vec<u64> {
-    let text = std::env::var("COREVAULT_DIFFERENTIAL_SEEDS").unwrap_or_else(|_| SEEDS.to_owned());
+    seeds_or(SEEDS)
+}
+
+/// The seeds that are asked for, or else these.
+fn seeds_or(fixed: &str) -> Vec<u64> {
+    let text = std::env::var("COREVAULT_DIFFERENTIAL_SEEDS").unwrap_or_else(|_| fixed.to_owned());
     let number = |text: &str| text.trim().parse::<u64>().expect("seeds look like 5,100..120");
     let range = |part: &str| match part.split_once("..") {
         Some((first, end)) => number(first)..number(end),
@@ -227,20 +239,23 @@ fn are_equal(words: &Words, ours: &[u8], theirs: &[u8]) -> bool {
         return are_equal_errors(words, ours, theirs);
     }
     let number = |reply: &[u8]| std::str::from_utf8(&reply[1..reply.len() - 2]).ok()?.parse::<i64>().ok();
-    let sorted = |reply: &[u8]| {
-        let mut elements = elements(reply);
-        elements.sort();
-        elements
-    };
     match comparison(words) {
         Comparison::Exact => false,
         Comparison::Kind => true,
         Comparison::Client => are_equal_clients(ours, theirs),
-        Comparison::Among(texts) => {
-            let is_among = |reply: &[u8]| texts.iter().any(|text| reply == bulk(text.as_bytes()));
-            is_among(ours) && is_among(theirs)
-        }
-        Comparison::Unordered => sorted(ours) == sorted(theirs),
+        Comparison::Unordered => replies::are_equal_unordered(ours, theirs, 1),
+        Comparison::Pairs => replies::are_equal_unordered(ours, theirs, 2),
+        Comparison::Length => replies::are_as_long(ours, theirs),
+        Comparison::Doubles => replies::are_equal_doubles(ours, theirs),
+        Comparison::Pending => replies::are_equal_pending(ours, theirs),
+        Comparison::StreamFields => replies::are_equal_fields(
+            ours,
+            theirs,
+            exceptions::STREAM_FIELDS_NEW,
+            exceptions::STREAM_FIELDS_NEAR,
+            exceptions::STREAM_FIELDS_OPEN,
+        ),
+        Comparison::Encoding => are_equal_encodings(None, ours, theirs),
         // A negative number says that there is no time to live, or no key.
         Comparison::Near(distance) => match (number(ours), number(theirs)) {
             (Some(ours), Some(theirs)) => ours >= 0 && theirs >= 0 && (ours - theirs).abs() <= distance,

@@ -331,7 +331,7 @@ impl Drop for Talk<'_> {
 }
 
 /// As `are_equal`. The reply to an EXEC that executes is compared part by part, each as the reply to its command.
-fn are_equal_with_queued(words: &Words, queued: Option<&[Words]>, ours: &[u8], theirs: &[u8]) -> bool {
+pub fn are_equal_with_queued(words: &Words, queued: Option<&[Words]>, ours: &[u8], theirs: &[u8]) -> bool {
     let is_executed = |reply: &[u8], queued: &[Words]| reply[0] == b'*' && parts(reply).len() == queued.len();
     match queued {
         Some(queued)

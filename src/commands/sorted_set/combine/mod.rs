@@ -176,16 +176,11 @@ fn decide(form: &Form, at: Decision, args: &Args<'_>, parts: &mut [Part], out: &
         return Ok(Next::Write(Vec::new()));
     }
     out.count(members.len());
-    let change = match stored(&encoding(at), &members) {
+    let change = match stored(&at.encoding, &members) {
         Some(value) => Change::Put { value, expire_at_ms: None },
         None => Change::Delete,
     };
     Ok(Next::Write(vec![Write { db: at.db, key: args.get(1).to_vec(), change }]))
-}
-
-/// The bounds of the packed form where the decision is made.
-fn encoding(_: Decision) -> EncodingLimits {
-    EncodingLimits::default()
 }
 
 // ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,84 @@
+//! BITPOS key bit [start [end [BYTE | BIT]]] — the first bit that is set, or clear, in a string or between two of its bytes or
+//! bits. -1 if there is none; but without an explicit end, zeros follow the string, and the first of them counts.
+
+use crate::base::args::Args;
+use crate::commands::bitmap::{Unit, bits};
+use crate::commands::cx::{Cx, integer};
+use crate::commands::error::{CommandError, Outcome};
+
+pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
+    let bit = match integer(args, 2)? {
+        0 => false,
+        1 => true,
+        _ => return Err(CommandError::Text("ERR The bit argument must be 1 or 0.")),
+    };
+    if args.len() > 6 {
+        return Err(CommandError::Syntax);
+    }
+    // Redis looks at the last word before the one in the middle.
+    let start = if args.len() > 3 { integer(args, 3)? } else { 0 };
+    let unit = if args.len() > 5 { Unit::parse(args, 5)? } else { Unit::Byte };
+    let end = if args.len() > 4 { Some(integer(args, 4)?) } else { None };
+
+    let (key, touch) = (cx.key(args, 1), cx.touch());
+    let position = match cx.keys.string(cx.db, &key, cx.now_ms, touch)? {
+        None => (!bit).then_some(0),
+        Some(string) => string.with_bytes(|bytes| {
+            let range = unit.bits(start, end.unwrap_or(-1), bytes.len())?;
+            let after = (!bit && end.is_none()).then_some(bytes.len() as u64 * 8);
+            bits::position(bytes, bit, range).or(after)
+        }),
+    };
+    cx.reply.integer(position.map_or(-1, |at| at as i64));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::check;
+
+    #[test]
+    fn finds_the_first() {
+        let set = "SETBIT k 12 1 | SETBIT k 21 1 | SETBIT k 30 1";
+        for (words, expected) in [
+            ("1", "12"),
+            ("0", "0"),
+            ("1 1", "12"),
+            ("1 2", "21"),
+            ("1 2 2", "21"),
+            ("1 -1", "30"),
+            ("1 0 0", "-1"),
+            ("1 13 20 BIT", "-1"),
+            ("1 13 21 BIT", "21"),
+            ("1 13 21 bit", "21"),
+            ("1 -11 -1 BIT", "21"),
+            ("1 3 2", "-1"),
+            ("1 4", "-1"),
+            ("0 4", "-1"),
+            ("0 12 12 BIT", "-1"),
+        ] {
+            check(&format!("{set} | BITPOS k {words}"), &format!("0 | 0 | 0 | {expected}"));
+        }
+    }
+
+    #[test]
+    fn zeros_follow_a_string_of_ones_unless_it_has_an_end() {
+        let set = "SETBIT k 0 1 | BITOP NOT k k | SETBIT k 0 1";
+        check(&format!("{set} | BITPOS k 0"), "0 | 1 | 0 | 8");
+        check(&format!("{set} | BITPOS k 0 0 | BITPOS k 0 0 -1 | BITPOS k 0 0 5"), "0 | 1 | 0 | 8 | -1 | -1");
+        check("BITPOS k 0 | BITPOS k 1 | BITPOS k 0 5 7", "0 | -1 | 0");
+        check("SET k \"\" | BITPOS k 0 | BITPOS k 1", "OK | -1 | -1");
+    }
+
+    #[test]
+    fn refuses_bad_arguments_before_it_looks() {
+        let number = "ERR value is not an integer or out of range";
+        check("BITPOS k 2", "ERR The bit argument must be 1 or 0.");
+        check("BITPOS k x", number);
+        check("BITPOS k 1 x", number);
+        check("BITPOS k 1 1 x", number);
+        check("BITPOS k 1 1 x FOO", "ERR syntax error");
+        check("BITPOS k 1 1 2 FOO", "ERR syntax error");
+        check("BITPOS k 1 1 2 BIT x", "ERR syntax error");
+    }
+}

@@ -1,0 +1,465 @@
+//! XREAD [COUNT n] [BLOCK ms] STREAMS key [key ...] id [id ...], XREADGROUP GROUP group consumer [COUNT n] [BLOCK ms] [NOACK] STREAMS
+//! key [key ...] id [id ...] — entries behind an id, of several streams. `$` is the last id there is; `>`, for groups, what no
+//! consumer was given yet. Any other id asks a group for what is pending for the consumer. Nil if no stream has anything.
+//!
+//! Everything is checked before the first stream is read. Where the keys live on several shards, each shard checks only its own before
+//! it reads them: XREADGROUP may then have delivered from one stream when it reports that another has no such group.
+//!
+//! With BLOCK, a call that finds nothing waits, and is tried again when a stream changes. What it then says has `$` settled. For a
+//! group it says BLOCK twice, by which a try knows that it is not the first: one in vain must leave no trace, for the trace would
+//! be a change of the stream, and so the reason for yet another try.
+
+use crate::base::args::{Args, OwnedArgs};
+use crate::base::number::parse_i64;
+use crate::commands::blocking::Blocking;
+use crate::commands::cx::{Cx, integer};
+use crate::commands::error::{CommandError, Outcome};
+use crate::commands::gather::{Decided, Decision, Gather, Next, Part};
+use crate::commands::stream::{STREAM_KEYS, id, no_group, write_entries, write_entry};
+use crate::resp::write::{Protocol, Writer};
+use crate::store::collection::Change;
+use crate::store::keyspace::{Key, Keyspace};
+use crate::store::object::Kind;
+use crate::store::stream::{Stream, StreamId};
+
+pub static XREAD: Blocking = Blocking {
+    kind: Kind::Stream,
+    waits_for: STREAM_KEYS,
+    timeout_ms,
+    consumes: false,
+    minds_loss: false,
+    gather: Gather { reads_key_alone: false, read, decide, reads_undeclared: false },
+};
+/// A group's entries go to one consumer, and one that waits hears that its group is gone.
+pub static XREADGROUP: Blocking = Blocking { consumes: true, minds_loss: true, ..XREAD };
+
+pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
+    let call = Call::parse(args, cx.now_ms)?;
+    let at = At::of(cx);
+    let wanted: Vec<Wanted> =
+        call.keys().map(|i| call.check(cx.keys, &at, args, i)).collect::<Result<_, _>>()?;
+    let is_served = if let &[wanted] = &wanted[..] {
+        let head = |reply: &mut Writer<'_>| write_head(reply, 1);
+        call.serve(cx.keys, &at, args, call.first_key, wanted, &mut cx.reply, head)?
+    } else {
+        let (mut bodies, mut served) = (Vec::new(), 0);
+        for (i, &wanted) in call.keys().zip(&wanted) {
+            let mut body = Writer::new(&mut bodies, cx.reply.protocol());
+            served += usize::from(call.serve(cx.keys, &at, args, i, wanted, &mut body, |_| ())?);
+        }
+        write_all(&mut cx.reply, served, [&bodies[..]])
+    };
+    if !is_served {
+        cx.reply.null_array();
+        if call.block_ms.is_some() {
+            let mut last_ids = call.keys().zip(wanted).map(|(i, wanted)| match wanted {
+                Wanted::AfterLast => Some(call.last_id(cx.keys, &at, args, i)),
+                _ => None,
+            });
+            let words = call.words_to_wait(args, |_| last_ids.next().flatten());
+            cx.wait(Some(words));
+        }
+    }
+    Ok(())
+}
+
+/// The indices of the key words, if the words follow the grammar so far.
+pub fn find_keys(args: &Args<'_>) -> Vec<usize> {
+    let mut i = 1;
+    while i < args.len() {
+        i += if args.is(i, "STREAMS") {
+            let words = args.len() - i - 1;
+            return if words.is_multiple_of(2) { (i + 1..i + 1 + words / 2).collect() } else { Vec::new() };
+        } else if args.is(i, "BLOCK") || args.is(i, "COUNT") {
+            2
+        } else if args.is(i, "GROUP") {
+            3
+        } else if args.is(i, "NOACK") {
+            1
+        } else {
+            break;
+        };
+    }
+    Vec::new()
+}
+
+fn timeout_ms(args: &Args<'_>) -> Result<Option<u64>, CommandError> {
+    Ok(Call::parse(args, 0)?.block_ms.map(i64::cast_unsigned))
+}
+
+// Several shards ---------------------------------------------------------------------------------------------------
+
+/// How a part begins that is an error.
+const ERROR: &[u8] = b"-";
+/// How a part begins that is the stream's last id, behind which there is nothing. Others are a key with its entries.
+const LAST_ID: &[u8] = b"=";
+
+fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
+    // The decision reports what is wrong with the options.
+    let Ok(call) = Call::parse(args, cx.now_ms) else { return Part::Absent };
+    let at = At::of(cx);
+    let error = |error: CommandError| Part::Reply(format!("-{error}").into_bytes());
+    let wanted = match call.check(cx.keys, &at, args, i) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return error(refusal),
+    };
+    if call.keys().any(|i| call.wanted(args, i).is_err()) {
+        // Another key's part tells; until then nothing may change.
+        return Part::Absent;
+    }
+    let mut body = Vec::new();
+    let mut reply = Writer::new(&mut body, cx.reply.protocol());
+    match call.serve(cx.keys, &at, args, i, wanted, &mut reply, |_| ()) {
+        Ok(true) => Part::Reply(body),
+        Ok(false) if wanted == Wanted::AfterLast => {
+            let last_id = call.last_id(cx.keys, &at, args, i);
+            Part::Reply([LAST_ID, last_id.to_string().as_bytes()].concat())
+        }
+        Ok(false) => Part::Absent,
+        Err(refusal) => error(refusal),
+    }
+}
+
+fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
+    let call = Call::parse(args, at.now_ms)?;
+    let told = |part: &'_ Part| match part {
+        Part::Reply(told) => Some(told.clone()),
+        _ => None,
+    };
+    let told: Vec<Option<Vec<u8>>> = parts.iter().map(told).collect();
+    if let Some(refusal) = told.iter().flatten().find_map(|told| told.strip_prefix(ERROR)) {
+        return Err(CommandError::Detailed(String::from_utf8_lossy(refusal).into_owned()));
+    }
+    let bodies = || told.iter().flatten().map(|told| &told[..]).filter(|told| !told.starts_with(LAST_ID));
+    if write_all(reply, bodies().count(), bodies()) {
+        return Ok(Next::Write(Vec::new()));
+    }
+    reply.null_array();
+    if call.block_ms.is_none() {
+        return Ok(Next::Write(Vec::new()));
+    }
+    let last_id = |key: usize| {
+        let text = told.get(key)?.as_ref()?.strip_prefix(LAST_ID)?;
+        id::strict(text, 0).ok()
+    };
+    Ok(Next::Wait(Some(call.words_to_wait(args, last_id))))
+}
+
+/// Writes what was found for `served` keys. Returns whether there was any.
+fn write_all<'a>(reply: &mut Writer<'_>, served: usize, bodies: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    if served > 0 {
+        write_head(reply, served);
+        bodies.into_iter().for_each(|body| reply.raw(body));
+    }
+    served > 0
+}
+
+/// A map from keys to entries in RESP3, an array of pairs in RESP2.
+fn write_head(reply: &mut Writer<'_>, served: usize) {
+    match reply.protocol() {
+        Protocol::Resp2 => reply.array(served),
+        Protocol::Resp3 => reply.map(served),
+    }
+}
+
+// One call ---------------------------------------------------------------------------------------------------------
+
+/// Where and when a call runs.
+struct At {
+    db: u16,
+    now_ms: i64,
+    clock: u32,
+    touch: Option<u32>,
+}
+
+impl At {
+    fn of(cx: &Cx<'_>) -> At {
+        At { db: cx.db, now_ms: cx.now_ms, clock: cx.clock(), touch: cx.touch() }
+    }
+}
+
+/// What is wanted of one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Entries behind this id; for a group, those pending for the consumer.
+    After(StreamId),
+    /// Entries behind the last id there is: none.
+    AfterLast,
+    /// What the group has given to nobody yet.
+    New,
+}
+
+/// The words of a call, read.
+struct Call<'a> {
+    /// Group and consumer; none for XREAD.
+    group: Option<(&'a [u8], &'a [u8])>,
+    limit: usize,
+    block_ms: Option<i64>,
+    /// It has been tried before, in vain.
+    is_again: bool,
+    needs_no_ack: bool,
+    first_key: usize,
+    streams: usize,
+}
+
+impl<'a> Call<'a> {
+    fn parse(args: &Args<'a>, now_ms: i64) -> Result<Call<'a>, CommandError> {
+        let is_group = args.is(0, "XREADGROUP");
+        let mut call = Call {
+            group: None,
+            limit: usize::MAX,
+            block_ms: None,
+            is_again: false,
+            needs_no_ack: false,
+            first_key: 0,
+            streams: 0,
+        };
+        let mut i = 1;
+        while i < args.len() && call.first_key == 0 {
+            let more = args.len() - 1 - i;
+            if more > 0 && args.is(i, "BLOCK") {
+                i += 1;
+                call.is_again = call.block_ms.is_some();
+                call.block_ms = Some(timeout(args, i, now_ms)?);
+            } else if more > 0 && args.is(i, "COUNT") {
+                i += 1;
+                let count = integer(args, i)?;
+                call.limit = if count > 0 { count as usize } else { usize::MAX };
+            } else if more > 0 && args.is(i, "STREAMS") {
+                if more % 2 == 1 {
+                    return Err(unbalanced(is_group));
+                }
+                call.first_key = i + 1;
+                call.streams = more / 2;
+            } else if more > 1 && args.is(i, "GROUP") {
+                if !is_group {
+                    return Err(CommandError::Text(
+                        "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
+                    ));
+                }
+                call.group = Some((args.get(i + 1), args.get(i + 2)));
+                i += 2;
+            } else if args.is(i, "NOACK") {
+                if !is_group {
+                    return Err(CommandError::Text(
+                        "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
+                    ));
+                }
+                call.needs_no_ack = true;
+            } else {
+                return Err(CommandError::Syntax);
+            }
+            i += 1;
+        }
+        if call.first_key == 0 {
+            return Err(CommandError::Syntax);
+        }
+        if is_group && call.group.is_none() {
+            return Err(CommandError::Text("ERR Missing GROUP option for XREADGROUP"));
+        }
+        Ok(call)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = usize> + use<> {
+        self.first_key..self.first_key + self.streams
+    }
+
+    /// What the id of the key at word `i` asks for.
+    fn wanted(&self, args: &Args<'_>, i: usize) -> Result<Wanted, CommandError> {
+        match (args.get(i + self.streams), self.group.is_some()) {
+            (b"$", false) => Ok(Wanted::AfterLast),
+            (b"$", true) => Err(CommandError::Text(
+                "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by \
+                 specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
+            )),
+            (b">", true) => Ok(Wanted::New),
+            (b">", false) => Err(CommandError::Text(
+                "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
+            )),
+            (word, is_group) => Ok(match id::strict(word, 0)? {
+                // As in Redis, where `>` is kept as the largest id.
+                StreamId::MAX if is_group => Wanted::New,
+                after => Wanted::After(after),
+            }),
+        }
+    }
+
+    /// The checks that Redis makes for one key before it reads any.
+    fn check(&self, keys: &mut Keyspace, at: &At, args: &Args<'_>, i: usize) -> Result<Wanted, CommandError> {
+        let key = Key::new(args.get(i));
+        let stream = keys.peek_view::<Stream>(at.db, &key, at.now_ms)?;
+        if let Some((group, _)) = self.group
+            && stream.and_then(|stream| stream.group(group)).is_none()
+        {
+            return Err(no_group(key.bytes, group, " in XREADGROUP with GROUP option"));
+        }
+        self.wanted(args, i)
+    }
+
+    /// The last id of the stream at the key at word `i`, which was checked.
+    fn last_id(&self, keys: &mut Keyspace, at: &At, args: &Args<'_>, i: usize) -> StreamId {
+        let stream = keys.peek_view::<Stream>(at.db, &Key::new(args.get(i)), at.now_ms).ok().flatten();
+        stream.map(Stream::last_id).unwrap_or_default()
+    }
+
+    /// The words with which the call is tried again; `last_id` tells what takes the place of the `$` of each key, by its number.
+    fn words_to_wait(
+        &self,
+        args: &Args<'_>,
+        mut last_id: impl FnMut(usize) -> Option<StreamId>,
+    ) -> OwnedArgs {
+        let mut words = OwnedArgs::new([args.get(0)]);
+        if self.group.is_some() && !self.is_again {
+            words.push(b"BLOCK");
+            words.push(b"0");
+        }
+        let first_id = self.first_key + self.streams;
+        for i in 1..first_id {
+            words.push(args.get(i));
+        }
+        for key in 0..self.streams {
+            match last_id(key) {
+                Some(id) => words.push(id.to_string().as_bytes()),
+                None => words.push(args.get(first_id + key)),
+            }
+        }
+        words
+    }
+
+    /// Whether the stream has something.
+    fn has(&self, stream: &Stream, wanted: Wanted) -> bool {
+        let group = self.group.and_then(|(name, _)| stream.group(name));
+        match (wanted, group) {
+            (Wanted::After(_), Some(_)) => true,
+            (Wanted::New, Some(group)) => stream.last_entry_id() > Some(group.last_id),
+            (Wanted::After(after), None) => stream.last_entry_id() > Some(after),
+            (Wanted::AfterLast, _) | (Wanted::New, None) => false,
+        }
+    }
+
+    /// Writes `head`, the key and its entries, if there are any, and does what a delivery to a group's consumer does. Returns
+    /// whether it wrote anything.
+    #[allow(clippy::too_many_arguments)] // Parts of the context that must be borrowed apart.
+    fn serve(
+        &self,
+        keys: &mut Keyspace,
+        at: &At,
+        args: &Args<'_>,
+        i: usize,
+        wanted: Wanted,
+        reply: &mut Writer<'_>,
+        head: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<bool, CommandError> {
+        let key = Key::new(args.get(i));
+        let begin = |reply: &mut Writer<'_>| {
+            head(reply);
+            if reply.protocol() == Protocol::Resp2 {
+                reply.array(2);
+            }
+            reply.bulk(key.bytes);
+        };
+        if let Some((group, consumer)) = self.group {
+            let has_served =
+                keys.change(at.db, &key, at.now_ms, at.clock, |stream: &mut Change<'_, Stream>| {
+                    let has_something = self.has(stream.view(), wanted);
+                    if has_something || !self.is_again {
+                        stream.see_consumer(group, consumer, at.now_ms);
+                    }
+                    if !has_something {
+                        return false;
+                    }
+                    begin(reply);
+                    match wanted {
+                        Wanted::After(after) => {
+                            self.history(stream, group, consumer, after, at.now_ms, reply);
+                        }
+                        _ => self.deliver(stream, group, consumer, at.now_ms, reply),
+                    }
+                    true
+                })?;
+            return Ok(has_served.unwrap_or(false));
+        }
+        match (keys.view::<Stream>(at.db, &key, at.now_ms, at.touch)?, wanted) {
+            (Some(stream), Wanted::After(after)) if self.has(stream, wanted) => {
+                begin(reply);
+                let start = after.next().expect("there is an entry behind it");
+                write_entries(reply, stream.range(start, StreamId::MAX), self.limit);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Entries that the consumer was given before, nil for deleted ones.
+    fn history(
+        &self,
+        stream: &mut Change<'_, Stream>,
+        name: &[u8],
+        consumer: &[u8],
+        after: StreamId,
+        now_ms: i64,
+        reply: &mut Writer<'_>,
+    ) {
+        let view = stream.view();
+        let group = view.group(name).expect("it was checked");
+        let start = after.next().expect("the largest id asks for new entries");
+        let pending: Vec<(StreamId, u64)> = group
+            .pending_of(group.consumer(consumer).expect("it was seen"), start..=StreamId::MAX)
+            .take(self.limit)
+            .map(|(id, pending)| (id, pending.deliveries))
+            .collect();
+        reply.array(pending.len());
+        for (id, deliveries) in pending {
+            if let Some(entry) = stream.view().entry(id) {
+                write_entry(reply, entry);
+                stream.set_pending(name, id, consumer, now_ms, deliveries.saturating_add(1));
+            } else {
+                reply.array(2);
+                id::write(reply, id);
+                reply.null_array();
+            }
+        }
+    }
+
+    /// New entries.
+    fn deliver(
+        &self,
+        stream: &mut Change<'_, Stream>,
+        name: &[u8],
+        consumer: &[u8],
+        now_ms: i64,
+        reply: &mut Writer<'_>,
+    ) {
+        let view = stream.view();
+        let last_id = view.group(name).expect("it was checked").last_id;
+        let start = last_id.next().expect("there is an entry behind it");
+        let entries = view.range(start, StreamId::MAX);
+        let ids: Vec<StreamId> = entries.clone().take(self.limit).map(|entry| entry.id).collect();
+        reply.array(ids.len());
+        entries.take(ids.len()).for_each(|entry| write_entry(reply, entry));
+        stream.deliver(name, consumer, &ids, now_ms, self.needs_no_ack);
+    }
+}
+
+fn unbalanced(is_group: bool) -> CommandError {
+    CommandError::Text(if is_group {
+        "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified."
+    } else {
+        "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified."
+    })
+}
+
+fn timeout(args: &Args<'_>, i: usize, now_ms: i64) -> Result<i64, CommandError> {
+    let timeout_ms =
+        parse_i64(args.get(i)).ok_or(CommandError::Text("ERR timeout is not an integer or out of range"))?;
+    if timeout_ms < 0 {
+        Err(CommandError::Text("ERR timeout is negative"))
+    } else if timeout_ms > i64::MAX - now_ms {
+        Err(CommandError::Text("ERR timeout is out of range"))
+    } else {
+        Ok(timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests;
