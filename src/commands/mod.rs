@@ -11,6 +11,8 @@ pub mod session;
 pub mod table;
 
 #[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
 pub mod testing;
 
 mod bitmap;

@@ -37,8 +37,8 @@ pub(super) enum Message {
     Ready { client: ClientRef, ticket: u64 },
     /// Home to owner: that waiter has tried in vain. What has happened since counts.
     Again { ticket: u64 },
-    /// Home to owner: that waiter is gone. Who waits with all keys on one shard (`client`) may have been served at the same time: the owner says
-    /// if not.
+    /// Home to owner: that waiter is gone. One who waits with all keys on one shard (`client`) may have been served at the same time: the
+    /// owner says if not.
     Leave { ticket: u64, client: Option<ClientRef> },
     /// Owner to home: the waiter has left, and was not served.
     Left { client: ClientRef, ticket: u64 },

@@ -6,11 +6,13 @@ use std::collections::HashMap;
 /// A database and the name of a key.
 pub type Name = (u16, Box<[u8]>);
 
+/// The lines of one key, each with its database: who waits, first come first.
+type Lines = Vec<(u16, Vec<u64>)>;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Awaited {
-    /// For each key, by database: who waits for it, first come first.
-    lines: HashMap<Box<[u8]>, Vec<(u16, Vec<u64>)>, foldhash::fast::RandomState>,
+    lines: HashMap<Box<[u8]>, Lines, foldhash::fast::RandomState>,
     /// Keys that are waited for and have changed.
     touched: Vec<Name>,
 }
@@ -61,7 +63,7 @@ impl Awaited {
 
     /// Every key of the database may have changed.
     pub fn touch_all(&mut self, db: u16) {
-        let is_of = |lines: &Vec<(u16, Vec<u64>)>| lines.iter().any(|(of, _)| *of == db);
+        let is_of = |lines: &Lines| lines.iter().any(|(of, _)| *of == db);
         let names = self.lines.iter().filter(|(_, lines)| is_of(lines)).map(|(key, _)| (db, key.clone()));
         self.touched.extend(names);
     }

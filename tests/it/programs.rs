@@ -1,5 +1,6 @@
 //! Finds the programs of others that some tests talk through or compare with.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,11 +52,14 @@ impl Redis {
         let directory = Directory::new();
         let mut command = Command::new(program);
         command.current_dir(&*directory).args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""]);
+        // SORT compares texts as the locale says; DEBUG DIGEST-VALUE says whether two values are equal.
+        command.args(["--enable-debug-command", "yes"]).env("LC_ALL", "C");
         command.args(["--logfile", "redis.log"]).stdin(std::process::Stdio::null());
         let mut process = Guarded(command.spawn().expect("redis-server starts"));
         wait_for("socket of redis-server", || {
             assert!(process.has_ended().is_none(), "redis-server ended at start");
-            directory.join("redis.sock").exists().then_some(())
+            // It is there for a moment before it takes connections.
+            UnixStream::connect(directory.join("redis.sock")).ok().map(drop)
         });
         let redis = Redis { _process: process, directory };
         redis.wire().expect("PING", "+PONG\r\n");

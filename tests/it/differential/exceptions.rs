@@ -68,6 +68,7 @@ type Newer = (&'static str, fn(&[Vec<u8>]) -> bool, &'static str);
 /// Commands that are not sent.
 #[rustfmt::skip]
 const NEWER: &[Newer] = &[
+    ("RESTORE", |words| words.iter().any(|word| word == b"9223372036854775807"), "a time to live that overflows in Redis"),
     ("SCAN", has_nul, "a number ends at a NUL for Redis"),
     ("SSCAN", has_nul, "as SCAN"),
     ("HSCAN", has_nul, "as SCAN"),

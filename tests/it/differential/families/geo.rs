@@ -26,7 +26,11 @@ pub const FAMILY: Family = Family {
         (
             5,
             "GEOSEARCHSTORE key key (FROMMEMBER place|FROMLONLAT longitude latitude) (BYRADIUS far unit|BYBOX far far unit) \
-             < (ASC|DESC) | COUNT positive | STOREDIST >",
+             < (ASC|DESC) | COUNT positive >",
+        ),
+        (
+            2,
+            "GEOSEARCHSTORE distances key FROMMEMBER place BYRADIUS far unit < (ASC|DESC) | COUNT positive | STOREDIST >",
         ),
         (1, "!GEOSEARCHSTORE key key FROMMEMBER place BYRADIUS far unit < WITHCOORD | WITHDIST | WITHHASH >"),
         (
@@ -35,7 +39,7 @@ pub const FAMILY: Family = Family {
         ),
         (
             3,
-            "GEORADIUS key longitude latitude far unit < (ASC|DESC) | COUNT positive > (STORE|STOREDIST) key",
+            "GEORADIUS key longitude latitude far unit < (ASC|DESC) | COUNT positive > (STORE key|STOREDIST distances)",
         ),
         (
             3,
@@ -45,14 +49,17 @@ pub const FAMILY: Family = Family {
             5,
             "GEORADIUSBYMEMBER key place far unit < (ASC|DESC) | COUNT positive [ANY] | WITHCOORD | WITHDIST | WITHHASH >",
         ),
-        (3, "GEORADIUSBYMEMBER key place far unit < (ASC|DESC) | COUNT positive > (STORE|STOREDIST) key"),
+        (
+            3,
+            "GEORADIUSBYMEMBER key place far unit < (ASC|DESC) | COUNT positive > (STORE key|STOREDIST distances)",
+        ),
         (
             3,
             "GEORADIUSBYMEMBER_RO key place far unit < (ASC|DESC) | COUNT count | WITHCOORD | WITHDIST | WITHHASH >",
         ),
         (4, "ZREM key {place}"),
         (3, "ZRANGE key 0 -1 WITHSCORES"),
-        (1, "ZADD key float place"),
+        (1, "ZRANGE distances 0 -1 WITHSCORES"),
     ],
 };
 
@@ -71,6 +78,8 @@ fn argument(generator: &mut Generator, kind: &str) -> Option<Vec<u8>> {
         "longitude" | "latitude" if generator.chance(60) => degrees(generator, 3.0).into_bytes(),
         "longitude" => degrees(generator, 180.0).into_bytes(),
         "latitude" => degrees(generator, 85.0).into_bytes(),
+        // Distances are no places: many would be the same one, and Redis leaves open which of them COUNT takes.
+        "distances" => b"distances".to_vec(),
         "place" => {
             let bound = if generator.is_wide { 300 } else { 16 };
             format!("p{}", generator.below(bound)).into_bytes()

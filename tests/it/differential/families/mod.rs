@@ -99,10 +99,10 @@ const BLOCKING: &[&[u8]] = &[
     b"XREADGROUP",
 ];
 
-/// Words that any argument may be replaced with.
+/// Words that any argument may be replaced with. No small positive number, which would be a short time to live.
 #[rustfmt::skip]
 const WRONG_WORDS: &[&[u8]] = &[
-    b"", b"x", b"-1", b"0", b"1", b"+5", b"-0", b"00", b" 1", b"1 ", b"1.5", b"1e9", b"1e400", b"-1e400", b"0x10", b"\xff\xfe", b"\0", b"nan",
+    b"", b"x", b"-1", b"0", b"+5", b"-0", b"00", b" 1", b"1 ", b"1.5", b"1e9", b"1e400", b"-1e400", b"0x10", b"\xff\xfe", b"\0", b"nan",
     b"inf", b"-inf", b"9223372036854775807", b"9223372036854775808", b"-9223372036854775808", b"-9223372036854775809",
     b"18446744073709551616", b"NX", b"LIMIT", b"COUNT", b"WITHSCORES", b"STORE", b"GET", b"*", b"$", b"+", b"-", b"(", b"[a",
 ];
@@ -330,6 +330,8 @@ impl Generator {
             "cursor" if self.chance(85) => b"0".to_vec(),
             "cursor" => self.pick(&["7", "x", "-1", "18446744073709551616", " 0"]).as_bytes().to_vec(),
             "seconds" => (1_000_000 + self.below(1_000_000_000)).to_string().into_bytes(),
+            // Redis counts them in 24 bits.
+            "idle-seconds" => (1_000_000 + self.below(10_000_000)).to_string().into_bytes(),
             "ms" => (1_000_000_000 + self.below(1_000_000_000_000)).to_string().into_bytes(),
             "unix" => (5_000_000_000 + self.below(4_000_000_000)).to_string().into_bytes(),
             "unix-ms" => (5_000_000_000_000 + self.below(4_000_000_000_000)).to_string().into_bytes(),
