@@ -34,6 +34,8 @@ pub(super) struct Connection {
     /// A send is in flight; how much of its buffer went out before.
     pub sending: Option<usize>,
     pub is_closing: bool,
+    /// When something was last received, Unix milliseconds.
+    pub read_ms: i64,
 }
 
 impl Connection {
@@ -45,6 +47,7 @@ impl Connection {
             is_ended: false,
             sending: None,
             is_closing: false,
+            read_ms: 0,
         }
     }
 

@@ -12,7 +12,7 @@
 //!
 //! # Waiting
 //!
-//! With work at hand the shard never waits. Otherwise it first waits in its ring, up to `RING_WAIT`, since that costs one
+//! With work at hand the shard never waits. Otherwise it first waits in its ring, for more than one read if many are on their way (`pace`), up to `RING_WAIT`, since that costs one
 //! system call; only if nothing comes does it park in glommio on the ring's eventfd, so that background tasks run and an idle
 //! server uses no CPU. Before it parks it looks again at the inbox, the completions and the kernel's deferred work:
 //! the eventfd signals only once for a batch of them.
@@ -39,6 +39,7 @@ use crate::net::clock::now_ms;
 use crate::net::connection::{Connection, Receiving, addresses, token};
 use crate::net::listen;
 use crate::net::mesh::{Mesh, Parcel, Undelivered};
+use crate::net::pace::{PATIENCE, Pace};
 use crate::shard::{Arrival, ClientRef, Shard};
 use crate::sys::eventfd;
 use crate::sys::ring::{Event, Received, Ring, Sizes, Token};
@@ -116,6 +117,7 @@ struct Driver {
     spare_buffers: Vec<Vec<u8>>,
     /// Sends submitted in this turn that should complete with the submission.
     inline_sends: usize,
+    pace: Pace,
     is_stopping: bool,
 }
 
@@ -167,6 +169,7 @@ pub async fn run_shard(
         delivered: Vec::new(),
         spare_buffers: Vec::new(),
         inline_sends: 0,
+        pace: Pace::default(),
         is_stopping: false,
     };
     driver.arm_listeners();
@@ -197,6 +200,7 @@ impl Driver {
     /// Carries everything at hand one step further; whether there was anything.
     fn turn(&mut self, now: i64) -> bool {
         let completions = self.ring.take_completions();
+        self.pace.advance(now);
         if completions > 1 {
             self.announce(completions);
         }
@@ -246,12 +250,25 @@ impl Driver {
         };
         self.shared.mesh.sleep_in_ring(self.number);
         let has_parcels = !self.inbox.is_empty();
-        let (want, timeout) =
-            if has_parcels { (0, Duration::ZERO) } else { (self.inline_sends + 1, timeout) };
-        self.inline_sends = 0;
-        self.ring.enter(want, timeout).expect("the ring accepts what it accepted at start");
+        let sends = std::mem::take(&mut self.inline_sends);
+        let wanted = self.pace.wanted();
+        if has_parcels {
+            self.enter(0, Duration::ZERO, Duration::ZERO);
+        } else if wanted == 1 || !self.ring.is_patient() {
+            self.enter(sends + 1, timeout, Duration::ZERO);
+        } else {
+            // What is there already is worth a turn. Only who would fall asleep waits for more.
+            self.enter(sends, timeout, Duration::ZERO);
+            if self.ring.completions() <= sends {
+                self.enter(sends + wanted, timeout, PATIENCE);
+            }
+        }
         self.shared.mesh.wake_up(self.number);
-        timeout.is_zero() || self.ring.has_completions() || self.undelivered_count > 0
+        has_parcels || timeout.is_zero() || self.ring.has_completions() || self.undelivered_count > 0
+    }
+
+    fn enter(&mut self, want: usize, timeout: Duration, patience: Duration) {
+        self.ring.enter(want, timeout, patience).expect("the ring accepts what it accepted at start");
     }
 
     /// Parks in glommio until the ring or another thread signals, or the next tick is due.
@@ -273,7 +290,7 @@ impl Driver {
         self.shared.mesh.wake_up(self.number);
         self.ring.set_eventfd_signals(false);
         // The kernel's deferred work runs only in an `enter`.
-        self.ring.enter(0, Duration::ZERO).expect("the ring accepts what it accepted at start");
+        self.enter(0, Duration::ZERO, Duration::ZERO);
     }
 
     fn next_deadline_ms(&self) -> i64 {
@@ -309,6 +326,7 @@ impl Driver {
             return;
         };
         let client = connection.client;
+        self.pace.note(std::mem::replace(&mut connection.read_ms, now));
         if !is_armed {
             connection.receiving = Receiving::Off;
         }
@@ -542,7 +560,7 @@ impl Driver {
         while self.connections.iter().flatten().any(|connection| connection.sending.is_some())
             && Instant::now() < deadline
         {
-            if self.ring.enter(1, Duration::from_millis(10)).is_err() {
+            if self.ring.enter(1, Duration::from_millis(10), Duration::ZERO).is_err() {
                 return;
             }
             self.ring.take_completions();

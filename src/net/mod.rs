@@ -6,6 +6,7 @@ mod connection;
 mod driver;
 pub mod listen;
 pub mod mesh;
+mod pace;
 pub mod preflight;
 
 pub use driver::{Shared, run_shard};

@@ -130,7 +130,7 @@ fn exchange() -> io::Result<()> {
     let (mut here, there) = UnixStream::pair()?;
     ring.receive(there.as_fd(), Token { index: 0, generation: 0 });
     here.write_all(b"probe")?;
-    ring.enter(1, Duration::from_secs(2))?;
+    ring.enter(1, Duration::from_secs(2), Duration::ZERO)?;
     ring.take_completions();
     let received = match ring.next_event() {
         Some(Event::Received { result, buffer: Some(received), .. }) => {

@@ -219,14 +219,26 @@ impl Ring {
 
     /// Submits what is queued, runs completions, and waits until at least `want` are there or `timeout` has passed. A shortage of
     /// memory or of room for completions is no error: the caller takes completions and comes again.
-    pub fn enter(&mut self, want: usize, timeout: Duration) -> io::Result<()> {
+    ///
+    /// Once `patience` has passed, one completion is enough. Kernels before 6.12 cannot do that; there it must be zero (`is_patient`).
+    pub fn enter(&mut self, want: usize, timeout: Duration, patience: Duration) -> io::Result<()> {
         let timespec = Timespec::from(timeout);
-        let args = SubmitArgs::new().timespec(&timespec);
+        let args = SubmitArgs::new().min_wait_usec(patience.as_micros() as u32).timespec(&timespec);
         match self.ring.submitter().submit_with_args(want, &args) {
             Ok(_) => Ok(()),
             Err(error) if is_passing(&error) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the kernel can wait for several completions for a while, and then for one.
+    pub fn is_patient(&self) -> bool {
+        self.ring.params().is_feature_min_timeout()
+    }
+
+    /// Completions that are there.
+    pub fn completions(&mut self) -> usize {
+        self.early.len() + self.ring.completion().len()
     }
 
     /// Whether completions are there, or wait for an `enter` to run them.
