@@ -120,6 +120,9 @@ fn measured_rows_are_written_from_summaries() {
     let pairs = "## Server CPU per command\n\n### A/B: new against old\n\n| op | P |\n|---|---|\n\
                  | MULTI 5 | 16 | 1.5 (1.4-1.6) | 6.5 (6.0-6.9) | 0.231 (0.2-0.3) | 0.2 |\n";
     assert_eq!(measured_rows("r", pairs), "| `r` | MULTI 5, new against old | 16 | 1.5 | 6.5 | 0.231 |\n");
+    let memory = "## Memory per item, bytes\n\n| what | items |\n|---|---|\n\
+                  | set, 20 B | 1000 | 41.5 (41.0-42.0) | 83.0 (82.0-84.0) | 0.500 (0.4-0.6) |\n";
+    assert_eq!(measured_rows("r", memory), "| `r` | set, 20 B | 1000 | 41.5 | 83.0 | 0.500 |\n");
 }
 
 // ----------------------------------------------------------------------------------------------------------
@@ -150,9 +153,11 @@ fn with_measured_rows(text: &str, summary_of: impl Fn(&str) -> String) -> String
 }
 
 /// Operation, pipeline, the medians of both servers and of their ratios, without the spread. Where a run sets several pairs of
-/// servers side by side, the operation says which.
+/// servers side by side, the operation says which. A run of memory has what was measured and how many items instead.
 fn measured_rows(run: &str, summary: &str) -> String {
-    let table = summary.split_once("## Server CPU per command").map_or("", |(_, rest)| rest);
+    let after = |heading| summary.split_once(heading).map(|(_, rest)| rest);
+    let table =
+        after("## Server CPU per command").or_else(|| after("## Memory per item")).unwrap_or_default();
     let mut rows = String::new();
     let mut pair = String::new();
     for line in table.lines().skip(1).take_while(|line| !line.starts_with("## ")) {

@@ -6,7 +6,7 @@
 //! computed in another format differs in its last digits, so we compute in that one, in software.
 
 use rustc_apfloat::ieee::{Double, X87DoubleExtended};
-use rustc_apfloat::{Float, Round};
+use rustc_apfloat::{Float, Round, Status};
 use std::io::Write;
 use std::ops::Add;
 
@@ -47,6 +47,13 @@ impl LongDouble {
     /// The integer, exactly.
     pub fn from_i64(value: i64) -> LongDouble {
         LongDouble(X87DoubleExtended::from_i128(i128::from(value)).value)
+    }
+
+    /// The product with an integer, rounded as a sum is and then up to an integer; the nearest `i64` where that is none.
+    pub fn times_rounded_up(self, factor: i64) -> i64 {
+        let product = (self.0 * LongDouble::from_i64(factor).0).value;
+        // What lies beyond 64 bits becomes the least or the greatest of them.
+        product.to_i128_r(64, Round::TowardPositive, &mut false).value as i64
     }
 
     /// Whether the value is neither infinite nor NaN.
@@ -125,6 +132,26 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         }
     };
     Some(if literal.negative { -magnitude } else { magnitude })
+}
+
+/// As [`parse_f64`], but nothing for what glibc's `strtod` reports as out of range although it returns something useful: numbers below
+/// the normal ones that no double spells exactly.
+/// Source: SORT, whose implementation in Redis takes any such report for an error.
+pub fn parse_f64_normal_or_exact(text: &[u8]) -> Option<f64> {
+    let number = parse_f64(text)?;
+    (!number.is_subnormal() || is_exact(text)?).then_some(number)
+}
+
+/// Whether a double is exactly the number that the text spells.
+fn is_exact(text: &[u8]) -> Option<bool> {
+    let converted = match Literal::scan(text)?.magnitude {
+        Magnitude::Infinity => return Some(true),
+        Magnitude::Decimal(digits) => Double::from_str_r(digits, Round::NearestTiesToEven),
+        Magnitude::Hexadecimal(digits) => {
+            Double::from_str_r(&with_bounded_exponent(digits), Round::NearestTiesToEven)
+        }
+    };
+    Some(!converted.ok()?.status.contains(Status::INEXACT))
 }
 
 /// Writes the shortest text that reads back as this double, and returns that part of the buffer.

@@ -24,6 +24,7 @@ mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
+mod scan_options;
 mod server;
 mod set;
 mod sorted_set;

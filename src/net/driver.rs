@@ -12,7 +12,7 @@
 //!
 //! # Waiting
 //!
-//! With work at hand the shard never waits. Otherwise it first waits in its ring, for more than one read if many are on their way (`pace`), up to `RING_WAIT`, since that costs one
+//! With work at hand the shard never waits. Otherwise it first waits in its ring, for several reads if many are on their way (`pace`), up to `RING_WAIT`, since that costs one
 //! system call; only if nothing comes does it park in glommio on the ring's eventfd, so that background tasks run and an idle
 //! server uses no CPU. Before it parks it looks again at the inbox, the completions and the kernel's deferred work:
 //! the eventfd signals only once for a batch of them.
@@ -340,14 +340,14 @@ impl Driver {
             }
             Ok(_) => {
                 connection.is_ended = true;
-                self.shard.end_of_input(client);
+                self.shard.end_of_input(client, now);
             }
             // Out of buffers, or told to stop: `carry_out` begins again if more is wanted.
             Err(error)
                 if matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ECANCELED | libc::EINTR)) => {}
             Err(_) => {
                 connection.is_ended = true;
-                self.shard.disconnected(client);
+                self.shard.disconnected(client, now);
             }
         }
         // Returned before the next `enter`, so the buffers can run out only within one batch of completions.
@@ -380,7 +380,7 @@ impl Driver {
                 }
                 self.shard.sent(client, length, now);
             }
-            Err(_) => self.shard.disconnected(client),
+            Err(_) => self.shard.disconnected(client, now),
         }
         self.settle(client);
     }

@@ -4,6 +4,7 @@
 use crate::base::args::{Args, OwnedArgs};
 use crate::commands::table::Spread;
 use crate::resp::write::Writer;
+use crate::shard::client::Closing;
 use crate::shard::flight::{self, Flight};
 use crate::shard::mesh::{Call, Calls, Message};
 use crate::shard::router::Router;
@@ -134,9 +135,22 @@ pub(super) fn ready(shard: &mut Shard, client: ClientRef, ticket: u64, now_ms: i
     flight::depart(shard, client, flight.expect("a try over several shards is a flight"), now_ms);
 }
 
-/// All owners have the client in their lines.
+/// The client is on its way out: it takes nothing any more, and what it sent behind the command that waits is not run.
+pub(super) fn give_up(shard: &mut Shard, client: ClientRef) {
+    let Some(c) = shard.client_mut(client) else { return };
+    // A try is carried to its end; `is_entered` comes here again then.
+    if c.blocked.as_ref().is_some_and(|blocked| !blocked.is_trying) {
+        c.query = Vec::new();
+        served(shard, client);
+    }
+}
+
+/// All owners have the client in their lines, or a try is over.
 pub(super) fn is_entered(shard: &mut Shard, client: ClientRef, now_ms: i64) {
     let Some(c) = shard.client(client) else { return };
+    if c.closing != Closing::Open {
+        return give_up(shard, client);
+    }
     if let Some(blocked) = c.blocked.as_ref().filter(|blocked| blocked.is_ready) {
         ready(shard, client, blocked.ticket, now_ms);
     }

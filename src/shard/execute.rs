@@ -35,6 +35,8 @@ pub(super) struct Core {
     pub queue: Queue,
     /// Clients of any shard that wait for this shard's keys.
     pub waiters: Waiters,
+    /// Those of them that have tried in vain: who stands behind them is to be looked at.
+    pub passed_over: Vec<u64>,
     /// What a test has broken.
     pub fault: Option<Fault>,
 }
@@ -238,7 +240,15 @@ fn run_waiting(core: &mut Core, calls: &mut Calls, now_ms: i64) {
                 } else {
                     core.server.wait = Some(Wait::default());
                 }
-                match core.server.wait.take() {
+                let outcome = core.server.wait.take();
+                if calls.is_again && calls.turn.transaction != 0 && core.blocking(call.row).consumes {
+                    // It had to wait for its turn, and nobody behind it was looked at meanwhile.
+                    match outcome {
+                        Some(_) => core.passed_over.push(*ticket),
+                        None => core.touch_waiter(*ticket),
+                    }
+                }
+                match outcome {
                     Some(wait) => {
                         replies.clear();
                         calls.is_waiting = true;
@@ -258,7 +268,16 @@ fn run_waiting(core: &mut Core, calls: &mut Calls, now_ms: i64) {
             }
             Stage::Read(word) => {
                 let is_new = !core.waiters.contains_key(ticket);
-                let part = if is_new && core.is_promised(call, args.get(word as usize)) {
+                // Of a key that it does not wait for, the decision must know what is there.
+                let is_waited_for = |core: &Core| {
+                    core.blocking(call.row)
+                        .waits_for
+                        .indices(&args)
+                        .any(|waited_for| waited_for == word as usize)
+                };
+                let part = if is_new && core.is_promised(call, args.get(word as usize)) && is_waited_for(core)
+                {
+                    calls.is_withheld = true;
                     Part::Absent
                 } else {
                     read_part(core, call, &args, word as usize, now_ms)
@@ -269,8 +288,8 @@ fn run_waiting(core: &mut Core, calls: &mut Calls, now_ms: i64) {
             Stage::Await => {
                 let words = OwnedArgs::new(args.iter_from(0));
                 core.enter_waiter(*ticket, *home, client, *client_id, call, words, false);
-                if core.blocking(call.row).consumes {
-                    // Those to whom something was promised when it read may be gone, and have left it.
+                if calls.is_withheld {
+                    // Those to whom it was promised may be gone, and have left it.
                     core.touch_waiter(*ticket);
                 }
             }

@@ -455,8 +455,10 @@ fn wait(
             blocked.owners = Blocked::waits_on(shard, &call, &blocked.words.args());
             for &owner in &blocked.owners {
                 let call = Call { stage: Stage::Await, ..call };
-                packed(&mut shard.packing, &mut shard.spare_calls, owner)
-                    .push_whole(call, &blocked.words.args());
+                let calls = packed(&mut shard.packing, &mut shard.spare_calls, owner);
+                calls.push_whole(call, &blocked.words.args());
+                calls.is_withheld =
+                    flight.arrived.iter().any(|read| read.target == owner && read.is_withheld);
             }
             blocked::enter(shard, client, blocked, now_ms);
             None

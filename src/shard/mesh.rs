@@ -128,6 +128,9 @@ pub struct Calls {
     pub(super) is_again: bool,
     /// It waits.
     pub(super) is_waiting: bool,
+    /// Something was not shown to the command because it was promised to others: said by the owner of its key, and told to it again with
+    /// the `Await`.
+    pub(super) is_withheld: bool,
     /// Run all or nothing, however long the replies.
     pub(super) is_whole: bool,
     /// What the calls, or with a `Schedule` all steps of the transaction, touch.
@@ -162,6 +165,7 @@ impl Calls {
         self.ticket = 0;
         self.is_again = false;
         self.is_waiting = false;
+        self.is_withheld = false;
         self.is_whole = false;
         self.claim.clear();
         self.buffer.clear();

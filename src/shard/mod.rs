@@ -173,6 +173,7 @@ impl Shard {
                 owners,
                 queue: Queue::default(),
                 waiters: Waiters::default(),
+                passed_over: Vec::new(),
                 fault: None,
             },
             clients: Vec::new(),
@@ -263,20 +264,24 @@ impl Shard {
     }
 
     /// The connection has ended or broken: nothing can be sent any more.
-    pub fn disconnected(&mut self, client: ClientRef) {
+    pub fn disconnected(&mut self, client: ClientRef, now_ms: i64) {
         if let Some(c) = self.client_mut(client) {
             c.closing = Closing::Now;
             self.touch(client.index);
+            blocked::give_up(self, client);
+            self.after_commands(now_ms);
         }
     }
 
     /// The peer will send nothing more, but may still read: what has arrived is answered first.
-    pub fn end_of_input(&mut self, client: ClientRef) {
+    pub fn end_of_input(&mut self, client: ClientRef, now_ms: i64) {
         if let Some(c) = self.client_mut(client)
             && c.closing == Closing::Open
         {
             c.closing = Closing::AfterReplies;
             self.touch(client.index);
+            blocked::give_up(self, client);
+            self.after_commands(now_ms);
         }
     }
 
@@ -504,7 +509,7 @@ impl Shard {
             while let Some(message) = self.to_self.pop_front() {
                 self.handle(message, now_ms);
             }
-            if self.core.keys.awaited().has_touched() {
+            if self.core.keys.awaited().has_touched() || !self.core.passed_over.is_empty() {
                 waiters::serve(self, now_ms);
                 continue;
             }
@@ -547,7 +552,9 @@ impl Shard {
             if client.closing != Closing::Now {
                 client.closing = closing;
             }
+            let client = ClientRef { index, generation: client.generation };
             self.touch(index);
+            blocked::give_up(self, client);
         }
     }
 

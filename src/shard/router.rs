@@ -114,6 +114,8 @@ impl<'a> Router<'a> {
         self.is_exec = true;
         // A reply that is to be skipped is the next one after EXEC's.
         self.dispatch(call, args, matches!(mode, ReplyMode::On | ReplyMode::SkipNext));
+        // What follows EXEC in the same read may wait.
+        self.is_exec = false;
     }
 
     /// A call with what the session says of it.
@@ -336,6 +338,8 @@ impl<'a> Router<'a> {
     /// Reads all keys; the decision follows when the flight has come back.
     fn gather(&mut self, keys: Keys, call: Call, args: &Args<'_>, gather: &'static Gather, is_wanted: bool) {
         let mut asked = Vec::new();
+        // Where the words stand in what goes to each owner: all its reads share them.
+        let mut shared: Vec<(u16, u32)> = Vec::new();
         for word in keys.indices(args) {
             let owner = self.core.owner(key_slot(args.get(word)));
             // The slot and hash in a call are those of its first key word alone.
@@ -344,7 +348,15 @@ impl<'a> Router<'a> {
                 self.pack(owner, call, [args.get(0), args.get(word)].into_iter());
             } else {
                 let call = Call { stage: Stage::Read(word as u32), slot: u16::MAX, ..call };
-                self.pack_whole(owner, call, args);
+                let calls = packed(self.packing, self.spare_calls, owner);
+                match shared.iter().find(|(with, _)| *with == owner) {
+                    Some(&(_, first)) => calls.calls.push(Call { first, words: args.len() as u32, ..call }),
+                    None => {
+                        shared.push((owner, calls.spans.len() as u32));
+                        calls.push_whole(call, args);
+                    }
+                }
+                self.flight().calls += 1;
             }
             asked.push(owner);
         }

@@ -338,7 +338,7 @@ fn the_end_of_input_lets_earlier_commands_finish() {
     rig.send(peer, "SET a 1");
     rig.send(peer, "GET a | GET b");
     rig.receive(peer, b"*1\r\n$4\r\nPI");
-    rig.shards[0].end_of_input(peer.client);
+    rig.shards[0].end_of_input(peer.client, rig.now_ms);
     assert!(!rig.wants(peer).close);
     rig.carry();
     assert_eq!(rig.replies(peer), "OK | 1 | nil");
@@ -350,7 +350,7 @@ fn replies_for_a_client_that_has_gone_reach_nobody() {
     let mut rig = Rig::new(2);
     let peer = rig.connect(0);
     rig.send(peer, "SET a 1 | RENAME a b");
-    rig.shards[0].disconnected(peer.client);
+    rig.shards[0].disconnected(peer.client, rig.now_ms);
     assert!(rig.wants(peer).close);
     rig.shards[0].closed(peer.client);
     let meanwhile = rig.connect(0);
@@ -374,8 +374,8 @@ fn a_stale_reference_does_nothing() {
     let shard = &mut rig.shards[0];
     assert_eq!(shard.take_replies(stale.client, Vec::new()), b"");
     shard.sent(stale.client, 7, START_MS);
-    shard.end_of_input(stale.client);
-    shard.disconnected(stale.client);
+    shard.end_of_input(stale.client, START_MS);
+    shard.disconnected(stale.client, START_MS);
     shard.closed(stale.client);
     assert_eq!(shard.wants(stale.client), Wants { send: false, stop_reading: true, close: false });
     assert_eq!(shard.wants(peer.client), Wants { send: true, stop_reading: false, close: false });
@@ -387,7 +387,7 @@ fn a_disconnected_client_is_not_counted_as_one_over_its_limit() {
     let mut rig = Rig::new(2);
     let peer = rig.connect(0);
     rig.send(peer, "GET a");
-    rig.shards[0].disconnected(peer.client);
+    rig.shards[0].disconnected(peer.client, rig.now_ms);
     rig.carry();
     assert_eq!(rig.output_limit_disconnects(), 0);
 }
@@ -619,7 +619,7 @@ fn killing_a_broken_client_does_not_bring_it_back() {
     let (killer, peer) = (rig.connect(0), rig.connect(0));
     rig.send(peer, "QUIT");
     rig.shards[0].take_replies(peer.client, Vec::new());
-    rig.shards[0].disconnected(peer.client);
+    rig.shards[0].disconnected(peer.client, rig.now_ms);
     assert_eq!(rig.ask(killer, "CLIENT KILL ID 2"), "1");
     assert!(rig.wants(peer).close);
 }

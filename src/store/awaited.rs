@@ -6,15 +6,23 @@ use std::collections::HashMap;
 /// A database and the name of a key.
 pub type Name = (u16, Box<[u8]>);
 
-/// The lines of one key, each with its database: who waits, first come first.
-type Lines = Vec<(u16, Vec<u64>)>;
-
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Awaited {
-    lines: HashMap<Box<[u8]>, Lines, foldhash::fast::RandomState>,
+    /// For each key, one for each database.
+    lines: HashMap<Box<[u8]>, Vec<Line>, foldhash::fast::RandomState>,
     /// Keys that are waited for and have changed.
     touched: Vec<Name>,
+}
+
+/// Who waits for a key of one database.
+#[derive(Debug)]
+struct Line {
+    db: u16,
+    /// First come first.
+    tickets: Vec<u64>,
+    /// It is among those that have changed.
+    is_touched: bool,
 }
 
 impl Awaited {
@@ -24,23 +32,23 @@ impl Awaited {
         self.lines.is_empty()
     }
 
-    /// The waiter `ticket` stands at the end of the key's line, once.
+    /// The waiter `ticket`, which came last, stands at the end of the key's line, once.
     pub fn insert(&mut self, db: u16, key: &[u8], ticket: u64) {
         let lines = self.lines.entry(key.into()).or_default();
-        match lines.iter_mut().find(|(of, _)| *of == db) {
-            Some((_, line)) if line.contains(&ticket) => {}
-            Some((_, line)) => line.push(ticket),
-            None => lines.push((db, vec![ticket])),
+        match lines.iter_mut().find(|line| line.db == db) {
+            Some(line) if line.tickets.last() == Some(&ticket) => {}
+            Some(line) => line.tickets.push(ticket),
+            None => lines.push(Line { db, tickets: vec![ticket], is_touched: false }),
         }
     }
 
     /// The waiter leaves the key's line.
     pub fn remove(&mut self, db: u16, key: &[u8], ticket: u64) {
         let Some(lines) = self.lines.get_mut(key) else { return };
-        if let Some((_, line)) = lines.iter_mut().find(|(of, _)| *of == db) {
-            line.retain(|other| *other != ticket);
+        if let Some(line) = lines.iter_mut().find(|line| line.db == db) {
+            line.tickets.retain(|other| *other != ticket);
         }
-        lines.retain(|(_, line)| !line.is_empty());
+        lines.retain(|line| !line.tickets.is_empty());
         if lines.is_empty() {
             self.lines.remove(key);
         }
@@ -48,24 +56,27 @@ impl Awaited {
 
     /// Who waits for a key, first come first.
     pub fn line(&self, db: u16, key: &[u8]) -> &[u64] {
-        let lines = self.lines.get(key).map_or(&[][..], Vec::as_slice);
-        lines.iter().find(|(of, _)| *of == db).map_or(&[], |(_, line)| line)
+        let line = self.lines.get(key).and_then(|lines| lines.iter().find(|line| line.db == db));
+        line.map_or(&[], |line| &line.tickets)
     }
 
     /// The key has changed, or is to be looked at again.
     pub fn touch(&mut self, db: u16, key: &[u8]) {
-        if !self.line(db, key).is_empty()
-            && !self.touched.iter().any(|(of, name)| *of == db && **name == *key)
-        {
+        let line = self.lines.get_mut(key).and_then(|lines| lines.iter_mut().find(|line| line.db == db));
+        if let Some(line) = line.filter(|line| !line.is_touched) {
+            line.is_touched = true;
             self.touched.push((db, key.into()));
         }
     }
 
     /// Every key of the database may have changed.
     pub fn touch_all(&mut self, db: u16) {
-        let is_of = |lines: &Lines| lines.iter().any(|(of, _)| *of == db);
-        let names = self.lines.iter().filter(|(_, lines)| is_of(lines)).map(|(key, _)| (db, key.clone()));
-        self.touched.extend(names);
+        for (key, lines) in &mut self.lines {
+            if let Some(line) = lines.iter_mut().find(|line| line.db == db && !line.is_touched) {
+                line.is_touched = true;
+                self.touched.push((db, key.clone()));
+            }
+        }
     }
 
     /// Whether a key that is waited for has changed.
@@ -76,6 +87,10 @@ impl Awaited {
 
     /// Takes the keys that have changed, in the order in which they did.
     pub fn take_touched(&mut self) -> Vec<Name> {
+        for (db, key) in &self.touched {
+            let lines = self.lines.get_mut(key).into_iter().flatten();
+            lines.filter(|line| line.db == *db).for_each(|line| line.is_touched = false);
+        }
         std::mem::take(&mut self.touched)
     }
 }
@@ -87,7 +102,7 @@ mod tests {
     #[test]
     fn keeps_lines_and_tells_what_was_touched() {
         let mut awaited = Awaited::default();
-        for (db, key, ticket) in [(0, b"k", 7), (0, b"k", 3), (0, b"k", 7), (1, b"k", 5), (0, b"j", 7)] {
+        for (db, key, ticket) in [(0, b"k", 7), (0, b"k", 7), (0, b"k", 3), (1, b"k", 5), (0, b"j", 7)] {
             awaited.insert(db, key, ticket);
         }
         assert_eq!((awaited.line(0, b"k"), awaited.line(1, b"k")), (&[7, 3][..], &[5][..]));

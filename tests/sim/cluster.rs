@@ -130,9 +130,9 @@ impl Cluster {
         s.is_ended = true;
         s.is_receiving = false;
         if is_broken {
-            self.shards[s.shard].disconnected(s.client);
+            self.shards[s.shard].disconnected(s.client, self.now_ms);
         } else {
-            self.shards[s.shard].end_of_input(s.client);
+            self.shards[s.shard].end_of_input(s.client, self.now_ms);
         }
     }
 
@@ -143,7 +143,7 @@ impl Cluster {
         let s = &mut self.sockets[socket];
         let (replies, gone) = s.sending.take().expect("a send is in flight");
         if s.has_vanished() || s.is_closing {
-            self.shards[s.shard].disconnected(s.client);
+            self.shards[s.shard].disconnected(s.client, self.now_ms);
         } else {
             let end = gone + bytes;
             if !loses {
@@ -233,8 +233,8 @@ impl Cluster {
         let sessions = shard.server().sessions.len();
         shard.receive(client, &mut b"SET stale 1\r\n".to_vec(), self.now_ms);
         shard.sent(client, 100, self.now_ms);
-        shard.end_of_input(client);
-        shard.disconnected(client);
+        shard.end_of_input(client, self.now_ms);
+        shard.disconnected(client, self.now_ms);
         shard.closed(client);
         assert!(shard.take_replies(client, Vec::new()).is_empty());
         let wants = shard.wants(client);

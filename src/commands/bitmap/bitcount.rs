@@ -7,29 +7,30 @@ use crate::commands::cx::{Cx, integer};
 use crate::commands::error::{CommandError, Outcome};
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    let range = match args.len() {
-        2 => None,
-        4 | 5 => {
-            let (start, end) = (integer(args, 2)?, integer(args, 3)?);
-            let unit = if args.len() == 5 { Unit::parse(args, 4)? } else { Unit::Byte };
-            Some((start, end, unit))
-        }
-        _ => return Err(CommandError::Syntax),
-    };
     let (key, touch) = (cx.key(args, 1), cx.touch());
     let count = match cx.keys.string(cx.db, &key, cx.now_ms, touch)? {
+        // A missing key hides what is wrong with the range.
         None => 0,
-        Some(string) => string.with_bytes(|bytes| match range {
-            None => bits::count_all(bytes),
-            // Redis compares two negative ends before it cuts them off.
-            Some((start, end, _)) if start < 0 && end < 0 && start > end => 0,
-            Some((start, end, unit)) => {
-                unit.bits(start, end, bytes.len()).map_or(0, |range| bits::count(bytes, range))
-            }
-        }),
+        Some(string) => string.with_bytes(|bytes| count(args, bytes))?,
     };
     cx.reply.integer(count as i64);
     Ok(())
+}
+
+/// How many bits are set within the range that the words give, if they give one.
+fn count(args: &Args<'_>, bytes: &[u8]) -> Result<u64, CommandError> {
+    match args.len() {
+        2 => return Ok(bits::count_all(bytes)),
+        4 | 5 => {}
+        _ => return Err(CommandError::Syntax),
+    }
+    let (start, end) = (integer(args, 2)?, integer(args, 3)?);
+    if start < 0 && end < 0 && start > end {
+        // Redis compares two negative ends before it cuts them off, and before it looks at the unit.
+        return Ok(0);
+    }
+    let unit = if args.len() == 5 { Unit::parse(args, 4)? } else { Unit::Byte };
+    Ok(unit.bits(start, end, bytes.len()).map_or(0, |range| bits::count(bytes, range)))
 }
 
 #[cfg(test)]
@@ -63,11 +64,22 @@ mod tests {
     }
 
     #[test]
-    fn refuses_bad_arguments_before_it_looks() {
-        check("BITCOUNT k 1", "ERR syntax error");
-        check("BITCOUNT k 1 2 FOO", "ERR syntax error");
-        check("BITCOUNT k 1 2 BIT x", "ERR syntax error");
-        check("BITCOUNT k x 2 FOO", "ERR value is not an integer or out of range");
-        check("BITCOUNT k 1 x", "ERR value is not an integer or out of range");
+    fn refuses_bad_arguments_once_it_has_a_string() {
+        let number = "ERR value is not an integer or out of range";
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        for (words, error) in [
+            ("1", "ERR syntax error"),
+            ("1 2 FOO", "ERR syntax error"),
+            ("1 2 BIT x", "ERR syntax error"),
+            ("x 2 FOO", number),
+            ("1 x", number),
+        ] {
+            check(&format!("SET k v | BITCOUNT k {words}"), &format!("OK | {error}"));
+            check(
+                &format!("RPUSH l a | BITCOUNT missing {words} | BITCOUNT l {words}"),
+                &format!("1 | 0 | {wrong}"),
+            );
+        }
+        check("SET k v | BITCOUNT k -1 -2 FOO", "OK | 0");
     }
 }

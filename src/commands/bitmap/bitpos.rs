@@ -12,6 +12,18 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         1 => true,
         _ => return Err(CommandError::Text("ERR The bit argument must be 1 or 0.")),
     };
+    let (key, touch) = (cx.key(args, 1), cx.touch());
+    let position = match cx.keys.string(cx.db, &key, cx.now_ms, touch)? {
+        // A missing key hides what is wrong with the range.
+        None => (!bit).then_some(0),
+        Some(string) => string.with_bytes(|bytes| position(args, bytes, bit))?,
+    };
+    cx.reply.integer(position.map_or(-1, |at| at as i64));
+    Ok(())
+}
+
+/// The first such bit within the range that the words give, if they give one.
+fn position(args: &Args<'_>, bytes: &[u8], bit: bool) -> Result<Option<u64>, CommandError> {
     if args.len() > 6 {
         return Err(CommandError::Syntax);
     }
@@ -19,18 +31,9 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let start = if args.len() > 3 { integer(args, 3)? } else { 0 };
     let unit = if args.len() > 5 { Unit::parse(args, 5)? } else { Unit::Byte };
     let end = if args.len() > 4 { Some(integer(args, 4)?) } else { None };
-
-    let (key, touch) = (cx.key(args, 1), cx.touch());
-    let position = match cx.keys.string(cx.db, &key, cx.now_ms, touch)? {
-        None => (!bit).then_some(0),
-        Some(string) => string.with_bytes(|bytes| {
-            let range = unit.bits(start, end.unwrap_or(-1), bytes.len())?;
-            let after = (!bit && end.is_none()).then_some(bytes.len() as u64 * 8);
-            bits::position(bytes, bit, range).or(after)
-        }),
-    };
-    cx.reply.integer(position.map_or(-1, |at| at as i64));
-    Ok(())
+    let Some(range) = unit.bits(start, end.unwrap_or(-1), bytes.len()) else { return Ok(None) };
+    let after = (!bit && end.is_none()).then_some(bytes.len() as u64 * 8);
+    Ok(bits::position(bytes, bit, range).or(after))
 }
 
 #[cfg(test)]
@@ -71,14 +74,29 @@ mod tests {
     }
 
     #[test]
-    fn refuses_bad_arguments_before_it_looks() {
+    fn refuses_bad_ranges_once_it_has_a_string() {
         let number = "ERR value is not an integer or out of range";
-        check("BITPOS k 2", "ERR The bit argument must be 1 or 0.");
-        check("BITPOS k x", number);
-        check("BITPOS k 1 x", number);
-        check("BITPOS k 1 1 x", number);
-        check("BITPOS k 1 1 x FOO", "ERR syntax error");
-        check("BITPOS k 1 1 2 FOO", "ERR syntax error");
-        check("BITPOS k 1 1 2 BIT x", "ERR syntax error");
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        for (words, error) in [
+            ("x", number),
+            ("1 x", number),
+            ("x 1 FOO", number),
+            ("1 x FOO", "ERR syntax error"),
+            ("1 2 FOO", "ERR syntax error"),
+            ("1 2 BIT x", "ERR syntax error"),
+        ] {
+            check(&format!("SET k v | BITPOS k 1 {words}"), &format!("OK | {error}"));
+            check(&format!("BITPOS k 1 {words} | BITPOS k 0 {words}"), "-1 | 0");
+            check(&format!("RPUSH k a | BITPOS k 1 {words}"), &format!("1 | {wrong}"));
+        }
+    }
+
+    #[test]
+    fn refuses_other_bits_before_it_looks() {
+        check("BITPOS k 2 x", "ERR The bit argument must be 1 or 0.");
+        check(
+            "RPUSH k a | BITPOS k x | BITPOS k -1",
+            "1 | ERR value is not an integer or out of range | ERR The bit argument must be 1 or 0.",
+        );
     }
 }

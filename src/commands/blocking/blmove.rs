@@ -2,7 +2,7 @@
 //! waits while the source is missing; nil once the timeout, seconds, is over.
 
 use crate::base::args::{Args, OwnedArgs};
-use crate::commands::blocking::{Blocking, last_word_seconds};
+use crate::commands::blocking::{Blocking, last_word_seconds, last_word_timeout_ms};
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{Decided, Decision, Gather, Next, Part};
@@ -16,7 +16,7 @@ pub static BLMOVE: Blocking = Blocking {
     kind: Kind::List,
     // Not for the destination.
     waits_for: ONE_KEY,
-    timeout_ms: last_word_seconds,
+    timeout_ms: last_word_timeout_ms,
     consumes: true,
     minds_loss: false,
     gather: Gather { reads_key_alone: false, read, decide, reads_undeclared: false },
@@ -24,7 +24,7 @@ pub static BLMOVE: Blocking = Blocking {
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let (from, to) = ends(args)?;
-    last_word_seconds(args)?;
+    last_word_seconds(args, cx.now_ms)?;
     let (source, destination) = (cx.key(args, 1), cx.key(args, 2));
     if !moving::move_one(cx, (&source, from), (&destination, to))? {
         cx.reply.null();
@@ -50,7 +50,7 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, word: usize) -> Part {
 
 fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
     ends(args)?;
-    last_word_seconds(args)?;
+    last_word_seconds(args, at.now_ms)?;
     if parts[0] == Part::Absent {
         reply.null();
         return Ok(Next::Wait(None));

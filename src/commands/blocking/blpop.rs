@@ -2,7 +2,9 @@
 //! and the element. Waits while there is none; nil once the timeout, seconds, is over.
 
 use crate::base::args::{Args, OwnedArgs};
-use crate::commands::blocking::{ALL_BUT_LAST, Blocking, first_found, last_word_seconds};
+use crate::commands::blocking::{
+    ALL_BUT_LAST, Blocking, first_found, last_word_seconds, last_word_timeout_ms,
+};
 use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
 use crate::commands::gather::{Decided, Decision, Gather, Part};
@@ -22,7 +24,7 @@ const fn blocking(
     Blocking {
         kind: Kind::List,
         waits_for: ALL_BUT_LAST,
-        timeout_ms: last_word_seconds,
+        timeout_ms: last_word_timeout_ms,
         consumes: true,
         minds_loss: false,
         gather: Gather { reads_key_alone: false, read, decide, reads_undeclared: false },
@@ -38,7 +40,7 @@ pub fn brpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 }
 
 fn run(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> Outcome {
-    last_word_seconds(args)?;
+    last_word_seconds(args, cx.now_ms)?;
     for word in ALL_BUT_LAST.indices(args) {
         if pop_one_with_key(cx, &cx.key(args, word), end)? {
             return Ok(());
@@ -83,7 +85,7 @@ fn decide_right(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut W
 }
 
 fn decide(at: Decision, args: &Args<'_>, parts: &[Part], reply: &mut Writer<'_>, pop: &[u8]) -> Decided {
-    last_word_seconds(args)?;
+    last_word_seconds(args, at.now_ms)?;
     first_found(at, args, parts, reply, |key| OwnedArgs::new([pop, key]))
 }
 
@@ -102,8 +104,9 @@ mod tests {
     #[test]
     fn refuses_bad_words() {
         let error = "ERR timeout is not a float or out of range";
-        check("BLPOP a x | BLPOP a nan | BRPOP a 1e400", &format!("{error} | {error} | {error}"));
-        check("BLPOP a -0.1 | BLPOP a 1e300", "ERR timeout is negative | ERR timeout is out of range");
+        check("BLPOP a x | BLPOP a nan | BRPOP a 1e5000", &format!("{error} | {error} | {error}"));
+        check("BLPOP a -0.1 | BLPOP a 1e400", "ERR timeout is negative | ERR timeout is out of range");
+        check("BLPOP a 9223372036854775 | BLPOP a 7000000000000000", "ERR timeout is out of range | nil");
         check(
             "SET s v | BLPOP a s 1 | BRPOP s 1",
             "OK | WRONGTYPE Operation against a key holding the wrong kind of value \

@@ -14,12 +14,18 @@ use crate::store::object::Kind;
 pub static BLMPOP: Blocking = blocking(
     Kind::List,
     |cx, args, word| (mpop::GATHER.read)(cx, &twin(args).args(), word - 1),
-    |at, args, parts, reply| decide(at, args, parts, reply, &mpop::GATHER),
+    |at, args, parts, reply| {
+        mpop::Options::parse(args, 2)?;
+        decide(at, args, parts, reply, &mpop::GATHER)
+    },
 );
 pub static BZMPOP: Blocking = blocking(
     Kind::SortedSet,
     |cx, args, word| (ZMPOP.read)(cx, &twin(args).args(), word - 1),
-    |at, args, parts, reply| decide(at, args, parts, reply, &ZMPOP),
+    |at, args, parts, reply| {
+        PopQuery::parse(args, 2)?;
+        decide(at, args, parts, reply, &ZMPOP)
+    },
 );
 
 const fn blocking(
@@ -30,20 +36,21 @@ const fn blocking(
     Blocking {
         kind,
         waits_for: BEHIND_TIMEOUT,
-        timeout_ms,
+        timeout_ms: |args| timeout_ms(args, 0),
         consumes: true,
         minds_loss: false,
         gather: Gather { reads_key_alone: false, read, decide, reads_undeclared: false },
     }
 }
 
-fn timeout_ms(args: &Args<'_>) -> Result<Option<u64>, CommandError> {
-    seconds(args.get(1))
+/// Redis looks at the timeout, the first word, after all others.
+fn timeout_ms(args: &Args<'_>, now_ms: i64) -> Result<Option<u64>, CommandError> {
+    seconds(args.get(1), now_ms)
 }
 
 pub fn blmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    timeout_ms(args)?;
     let options = mpop::Options::parse(args, 2)?;
+    timeout_ms(args, cx.now_ms)?;
     for word in options.keys {
         if mpop::pop_some_with_key(cx, &cx.key(args, word), options.end, options.count)? {
             return Ok(());
@@ -55,8 +62,8 @@ pub fn blmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 }
 
 pub fn bzmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    timeout_ms(args)?;
     let query = PopQuery::parse(args, 2)?;
+    timeout_ms(args, cx.now_ms)?;
     for word in query.keys() {
         if pop_many(cx, &cx.key(args, word), query.which, query.count)? {
             return Ok(());
@@ -72,6 +79,7 @@ fn twin(args: &Args<'_>) -> OwnedArgs {
     OwnedArgs::new((0..args.len()).filter(|word| *word != 1).map(|word| args.get(word)))
 }
 
+/// The decision, once the words behind the timeout are known to be right.
 fn decide(
     at: Decision,
     args: &Args<'_>,
@@ -79,7 +87,7 @@ fn decide(
     reply: &mut Writer<'_>,
     twins: &Gather,
 ) -> Decided {
-    timeout_ms(args)?;
+    timeout_ms(args, at.now_ms)?;
     let is_nothing = parts.iter().all(|part| *part == Part::Absent);
     let next = (twins.decide)(at, &twin(args).args(), parts, reply)?;
     Ok(if is_nothing { Next::Wait(None) } else { next })
@@ -102,11 +110,27 @@ mod tests {
     }
 
     #[test]
-    fn refuse_bad_words() {
-        check(
-            "BLMPOP x 1 a LEFT | BLMPOP -1 0 a LEFT | BLMPOP 0 0 a LEFT | BZMPOP 0 1 a UP",
-            "ERR timeout is not a float or out of range | ERR timeout is negative | ERR numkeys should be greater than 0 \
-             | ERR syntax error",
-        );
+    fn refuse_bad_words_the_timeout_last() {
+        let numkeys = "ERR numkeys should be greater than 0";
+        let count = "ERR count should be greater than 0";
+        for (name, from) in [("BLMPOP", "LEFT"), ("BZMPOP", "MIN")] {
+            for (words, expected) in [
+                (format!("x 0 a {from}"), numkeys),
+                (format!("nan x a {from}"), numkeys),
+                ("nan 1 a UP".to_owned(), "ERR syntax error"),
+                (format!("x 1 a {from} COUNT"), "ERR syntax error"),
+                (format!("x 1 a {from} COUNT 0"), count),
+                (format!("x 1 a {from}"), "ERR timeout is not a float or out of range"),
+                (format!("-1 1 a {from} COUNT 2"), "ERR timeout is negative"),
+                (format!("1e400 2 a b {from}"), "ERR timeout is out of range"),
+            ] {
+                check(&format!("{name} {words}"), expected);
+            }
+            let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+            check(
+                &format!("SET s v | {name} x 1 s {from} | {name} 0 1 s {from}"),
+                &format!("OK | ERR timeout is not a float or out of range | {wrong}"),
+            );
+        }
     }
 }

@@ -2,7 +2,9 @@
 //! sorted set, and reply with the key, the member and its score. Waits while there is none; nil once the timeout, seconds, is over.
 
 use crate::base::args::{Args, OwnedArgs};
-use crate::commands::blocking::{ALL_BUT_LAST, Blocking, first_found, last_word_seconds};
+use crate::commands::blocking::{
+    ALL_BUT_LAST, Blocking, first_found, last_word_seconds, last_word_timeout_ms,
+};
 use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
 use crate::commands::gather::{Decided, Decision, Gather, Part};
@@ -22,7 +24,7 @@ const fn blocking(
     Blocking {
         kind: Kind::SortedSet,
         waits_for: ALL_BUT_LAST,
-        timeout_ms: last_word_seconds,
+        timeout_ms: last_word_timeout_ms,
         consumes: true,
         minds_loss: false,
         gather: Gather { reads_key_alone: false, read, decide, reads_undeclared: false },
@@ -38,7 +40,7 @@ pub fn bzpopmax(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 }
 
 fn run(cx: &mut Cx<'_>, args: &Args<'_>, which: Which) -> Outcome {
-    last_word_seconds(args)?;
+    last_word_seconds(args, cx.now_ms)?;
     for word in ALL_BUT_LAST.indices(args) {
         if pop_one(cx, &cx.key(args, word), which)? {
             return Ok(());
@@ -92,7 +94,7 @@ fn decide_max(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Wri
 }
 
 fn decide(at: Decision, args: &Args<'_>, parts: &[Part], reply: &mut Writer<'_>, pop: &[u8]) -> Decided {
-    last_word_seconds(args)?;
+    last_word_seconds(args, at.now_ms)?;
     first_found(at, args, parts, reply, |key| OwnedArgs::new([pop, key]))
 }
 

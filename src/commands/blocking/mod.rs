@@ -11,6 +11,8 @@ mod bzpop;
 mod wait;
 
 use crate::base::args::{Args, OwnedArgs};
+use crate::base::float::LongDouble;
+use crate::base::number::parse_i64;
 use crate::commands::error::CommandError;
 use crate::commands::gather::{self, Change, Decided, Decision, Gather, Next, Part};
 use crate::commands::table::Flag::{Blocking as Waits, DenyOom, Fast, Write};
@@ -45,9 +47,14 @@ pub struct Wait {
 /// Keys, and behind them a timeout.
 const ALL_BUT_LAST: Keys = Keys::At { first: 1, last: -2, step: 1 };
 
-/// The timeout of a command whose last word it is, seconds.
-fn last_word_seconds(args: &Args<'_>) -> Result<Option<u64>, CommandError> {
-    seconds(args.get(args.len() - 1))
+/// The timeout of a command whose last word it is, seconds. Whether it comes to an end before time does is for its try to tell.
+fn last_word_timeout_ms(args: &Args<'_>) -> Result<Option<u64>, CommandError> {
+    last_word_seconds(args, 0)
+}
+
+/// The same, in a try.
+fn last_word_seconds(args: &Args<'_>, now_ms: i64) -> Result<Option<u64>, CommandError> {
+    seconds(args.get(args.len() - 1), now_ms)
 }
 
 /// A timeout, and behind it keys behind their number.
@@ -78,18 +85,21 @@ fn first_found(
     Ok(Next::Wait(None))
 }
 
-/// Milliseconds of a timeout in seconds, which may have a part.
-pub fn seconds(word: &[u8]) -> Result<Option<u64>, CommandError> {
-    const NOT_FLOAT: CommandError = CommandError::Text("ERR timeout is not a float or out of range");
-    let seconds = crate::base::float::parse_f64(word).ok_or(NOT_FLOAT)?;
-    if seconds < 0.0 {
-        return Err(CommandError::Text("ERR timeout is negative"));
+/// Milliseconds, rounded up, of a timeout in seconds that begins now. It is read as a long double, so it may have a part, and down to
+/// `-0.001`, which is 0, it is not negative.
+fn seconds(word: &[u8], now_ms: i64) -> Result<Option<u64>, CommandError> {
+    const MS_PER_SECOND: i64 = 1000;
+    let ms = match parse_i64(word) {
+        Some(seconds) => seconds.saturating_mul(MS_PER_SECOND),
+        None => LongDouble::parse(word)
+            .ok_or(CommandError::Text("ERR timeout is not a float or out of range"))?
+            .times_rounded_up(MS_PER_SECOND),
+    };
+    match u64::try_from(ms) {
+        Err(_) => Err(CommandError::Text("ERR timeout is negative")),
+        Ok(_) if ms > i64::MAX - now_ms => Err(CommandError::Text("ERR timeout is out of range")),
+        Ok(ms) => Ok(Some(ms)),
     }
-    let ms = (seconds * 1000.0).ceil();
-    if ms.is_nan() || ms >= i64::MAX as f64 {
-        return Err(CommandError::Text("ERR timeout is out of range"));
-    }
-    Ok(Some(ms as u64))
 }
 
 const POP: &[Flag] = &[Write, Waits];
@@ -109,3 +119,50 @@ pub(super) const ROWS: &[Command] = &[
     row(Group::Generic, "wait",    wait::wait,    3, Keys::None, &[Waits], Spread::Home, "3.0.0", "O(1)", "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."),
     row(Group::Generic, "waitaof", wait::waitaof, 4, Keys::None, &[Waits], Spread::Home, "7.2.0", "O(1)", "Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas."),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::START_MS;
+
+    #[test]
+    fn timeouts_are_long_doubles() {
+        let seconds = |word: &str| {
+            let ms = seconds(word.as_bytes(), START_MS).map(|ms| ms.expect("a timeout"));
+            ms.map_err(|refusal| refusal.to_string())
+        };
+        for (word, ms) in [
+            ("0", 0),
+            ("1", 1000),
+            ("0.0001", 1),
+            ("1.0001", 1001),
+            ("1.001", 1001),
+            ("0x1p-3", 125),
+            ("1e-4940", 1),
+            ("-0", 0),
+            ("-0.00099", 0),
+            ("-0.001", 0),
+            ("-1e-4940", 0),
+            ("9221000000000000", 9_221_000_000_000_000_000),
+            // What a double would make ...376.
+            ("9007199254740.993", 9_007_199_254_740_993),
+        ] {
+            assert_eq!(seconds(word), Ok(ms), "{word}");
+        }
+        for (error, words) in [
+            (
+                "ERR timeout is not a float or out of range",
+                &["", "x", "nan", " 1", "1 ", "1e5000", "-1e5000", "1e-5000"][..],
+            ),
+            ("ERR timeout is negative", &["-1", "-0.0011", "-inf", "-1e400", "-9223372036854775808"]),
+            (
+                "ERR timeout is out of range",
+                &["inf", "1e300", "1e400", "9223372036854775", "9223372036854775.807", "9223372036854775807"],
+            ),
+        ] {
+            for word in words {
+                assert_eq!(seconds(word), Err(error.to_owned()), "{word}");
+            }
+        }
+    }
+}

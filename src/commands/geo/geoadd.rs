@@ -37,6 +37,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         if set.view().len() + members.len() > MEMBERS_MAX {
             return Err(CommandError::Text("ERR a sorted set cannot have so many members"));
         }
+        set.expect(members.len());
         let mut count = 0;
         for (score, member) in &members {
             let updated = set.update(member, |old| match old {

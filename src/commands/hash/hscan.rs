@@ -3,15 +3,12 @@
 //! looks at; a hash in its small form is returned at once, as in Redis. NOVALUES, of Redis 7.4, leaves the values out.
 
 use crate::base::args::Args;
-use crate::base::glob::glob_match;
-use crate::commands::cx::{Cx, integer};
+use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::hash::reply_item;
+use crate::commands::scan_options::ScanOptions;
 use crate::store::hash::{Element, Hash};
 use crate::store::scan::parse_cursor;
-
-/// Fields that a call looks at if nothing else is asked for.
-const COUNT_DEFAULT: usize = 10;
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let cursor = parse_cursor(args.get(2)).ok_or(CommandError::Text("ERR invalid cursor"))?;
@@ -23,61 +20,28 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         cx.reply.array(0);
         return Ok(());
     };
-    let options = Options::parse(args)?;
+    let mut no_values = false;
+    let options = ScanOptions::parse(args, 3, |i| {
+        let is_known = args.is(i, "NOVALUES");
+        no_values |= is_known;
+        is_known.then_some(1)
+    })?;
     let mut found: Vec<Element<'_>> = Vec::new();
     let next = hash.scan(cursor, options.count, |element| {
-        if options.accepts(&element) {
+        if element.field.with_bytes(|field| options.accepts(field)) {
             found.push(element);
         }
     });
     cx.reply.array(2);
     cx.reply.bulk(itoa::Buffer::new().format(next.unwrap_or(0)).as_bytes());
-    cx.reply.array(if options.no_values { found.len() } else { 2 * found.len() });
+    cx.reply.array(if no_values { found.len() } else { 2 * found.len() });
     for element in found {
         reply_item(&mut cx.reply, element.field);
-        if !options.no_values {
+        if !no_values {
             reply_item(&mut cx.reply, element.value);
         }
     }
     Ok(())
-}
-
-struct Options<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
-    no_values: bool,
-}
-
-impl<'a> Options<'a> {
-    fn parse(args: &Args<'a>) -> Result<Options<'a>, CommandError> {
-        let mut options = Options { count: COUNT_DEFAULT, pattern: None, no_values: false };
-        let mut i = 3;
-        while i < args.len() {
-            let has_value = i + 1 < args.len();
-            if args.is(i, "COUNT") && has_value {
-                let count = usize::try_from(integer(args, i + 1)?).map_err(|_| CommandError::Syntax)?;
-                if count == 0 {
-                    return Err(CommandError::Syntax);
-                }
-                options.count = count;
-                i += 2;
-            } else if args.is(i, "MATCH") && has_value {
-                // A lone `*` matches everything, the empty field too, for which the glob has another opinion.
-                options.pattern = Some(args.get(i + 1)).filter(|pattern| pattern != b"*");
-                i += 2;
-            } else if args.is(i, "NOVALUES") {
-                options.no_values = true;
-                i += 1;
-            } else {
-                return Err(CommandError::Syntax);
-            }
-        }
-        Ok(options)
-    }
-
-    fn accepts(&self, element: &Element<'_>) -> bool {
-        self.pattern.is_none_or(|pattern| element.field.with_bytes(|field| glob_match(pattern, field)))
-    }
 }
 
 #[cfg(test)]

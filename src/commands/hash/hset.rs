@@ -25,6 +25,7 @@ fn set_all(cx: &mut Cx<'_>, args: &Args<'_>, command: &str) -> Result<i64, Comma
     }
     let (key, clock) = (cx.key(args, 1), cx.clock());
     Ok(cx.keys.change_or_create::<Hash, _>(cx.db, &key, cx.now_ms, clock, |hash| {
+        hash.expect((args.len() - 2) / 2);
         let set = |i| i64::from(hash.set(args.get(i), args.get(i + 1)));
         (2..args.len()).step_by(2).map(set).sum()
     })?)
@@ -80,5 +81,10 @@ mod tests {
         assert_eq!(bench.run("HSET h more 1 | OBJECT ENCODING h"), "1 | hashtable");
         assert_eq!(bench.run("HDEL h more | OBJECT ENCODING h | HGET h f1"), "1 | hashtable | 1");
         bench.check_journal();
+        // As in Redis 7.2, the pairs count, not how many fields they come to.
+        let same = "a 1 ".repeat(entries_max + 1);
+        check(&format!("HSET h {same} | OBJECT ENCODING h | HLEN h"), "1 | hashtable | 1");
+        check(&format!("HSET h b 1 | HSET h {same} | OBJECT ENCODING h"), "1 | 1 | hashtable");
+        check(&format!("HSET h {} | OBJECT ENCODING h", &same[4..]), "1 | listpack");
     }
 }

@@ -2,22 +2,29 @@
 //! Every key that is there from the first call to the last is returned at least once. COUNT is how many keys a call looks at.
 
 use crate::base::args::Args;
-use crate::base::glob::glob_match;
-use crate::commands::cx::{Cx, integer};
+use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
+use crate::commands::scan_options::ScanOptions;
 use crate::store::keyspace::is_expired;
 use crate::store::object::{self, Entry};
 use crate::store::scan::{parse_cursor, scan};
 
-/// Keys that a call looks at if nothing else is asked for.
-const COUNT_DEFAULT: usize = 10;
-
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let cursor = parse_cursor(args.get(1)).ok_or(CommandError::Text("ERR invalid cursor"))?;
-    let filter = Filter::parse(args)?;
+    let mut type_name = None;
+    let options = ScanOptions::parse(args, 2, |i| {
+        if !args.is(i, "TYPE") || i + 1 == args.len() {
+            return None;
+        }
+        type_name = Some(args.get(i + 1));
+        Some(2)
+    })?;
+    let has_type = |entry: &Entry| {
+        type_name.is_none_or(|name| name.eq_ignore_ascii_case(object::kind(entry).name().as_bytes()))
+    };
     let mut keys: Vec<&[u8]> = Vec::new();
-    let next = scan(cx.keys, cx.db, cursor, filter.count, |entry| {
-        if !is_expired(entry, cx.now_ms) && filter.accepts(entry) {
+    let next = scan(cx.keys, cx.db, cursor, options.count, |entry| {
+        if !is_expired(entry, cx.now_ms) && options.accepts(entry.key()) && has_type(entry) {
             keys.push(entry.key());
         }
     });
@@ -26,45 +33,6 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     cx.reply.array(keys.len());
     keys.into_iter().for_each(|key| cx.reply.bulk(key));
     Ok(())
-}
-
-struct Filter<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
-    type_name: Option<&'a [u8]>,
-}
-
-impl<'a> Filter<'a> {
-    fn parse(args: &Args<'a>) -> Result<Filter<'a>, CommandError> {
-        let mut filter = Filter { count: COUNT_DEFAULT, pattern: None, type_name: None };
-        for i in (2..args.len()).step_by(2) {
-            if i + 1 == args.len() {
-                return Err(CommandError::Syntax);
-            }
-            if args.is(i, "COUNT") {
-                let count = usize::try_from(integer(args, i + 1)?).map_err(|_| CommandError::Syntax)?;
-                if count == 0 {
-                    return Err(CommandError::Syntax);
-                }
-                filter.count = count;
-            } else if args.is(i, "MATCH") {
-                // A lone `*` matches everything, the empty key too, for which the glob has another opinion.
-                filter.pattern = Some(args.get(i + 1)).filter(|pattern| pattern != b"*");
-            } else if args.is(i, "TYPE") {
-                filter.type_name = Some(args.get(i + 1));
-            } else {
-                return Err(CommandError::Syntax);
-            }
-        }
-        Ok(filter)
-    }
-
-    fn accepts(&self, entry: &Entry) -> bool {
-        self.pattern.is_none_or(|pattern| glob_match(pattern, entry.key()))
-            && self
-                .type_name
-                .is_none_or(|name| name.eq_ignore_ascii_case(object::kind(entry).name().as_bytes()))
-    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ use sha1_smol::Sha1;
 
 use crate::base::args::Args;
 use crate::base::double::format_double;
+use crate::base::float::LongDouble;
 use crate::base::limits::DATABASES;
 use crate::base::number::parse_i64;
 use crate::commands::container;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::merge::Parts;
+use crate::commands::session::Pause;
 use crate::resp::read;
 use crate::resp::write::Writer;
 use crate::store::effect::Effect;
@@ -220,6 +222,27 @@ fn positive(args: &Args<'_>, i: usize) -> Result<usize, CommandError> {
     number.ok_or(CommandError::Text("ERR value is out of range, must be positive"))
 }
 
+/// DEBUG SLEEP seconds: nobody's commands run for that time, on any shard. A shard cannot wait, so this is a pause of all clients, as
+/// `CLIENT PAUSE` makes one, and the reply comes at once. It replaces such a pause, unless one of all clients lasts longer.
+pub fn sleep(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
+    let until_ms = cx.now_ms.saturating_add(sleep_ms(args.get(2)));
+    let until_ms = match cx.server.pause {
+        Some(pause) if !pause.writes_only => pause.until_ms.max(until_ms),
+        _ => until_ms,
+    };
+    if until_ms > cx.now_ms {
+        cx.server.pause = Some(Pause { until_ms, writes_only: false });
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+/// Milliseconds, rounded up. As in Redis, what is no number, negative or not within 64 bits of microseconds is no time at all.
+fn sleep_ms(seconds: &[u8]) -> i64 {
+    let us = LongDouble::parse(seconds).map_or(0, |seconds| seconds.times_rounded_up(1_000_000));
+    if us == i64::MAX { 0 } else { us.max(0).unsigned_abs().div_ceil(1000).cast_signed() }
+}
+
 /// DEBUG ERROR text: the text as an error.
 pub fn error(_: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let text = String::from_utf8_lossy(args.get(2)).replace(['\r', '\n'], " ");
@@ -259,6 +282,8 @@ pub fn help(cx: &mut Cx<'_>, _: &Args<'_>) -> Outcome {
             "    Accepted without effect: CONFIG SET list-max-listpack-size sizes the nodes.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Accepted without effect: keys expire when they are accessed.",
+            "SLEEP <seconds>",
+            "    Pause all clients for <seconds>. Decimals allowed.",
             "STRINGMATCH-LEN <pattern> <string>",
             "    Tell whether the glob-style pattern matches the string.",
         ],
@@ -267,7 +292,7 @@ pub fn help(cx: &mut Cx<'_>, _: &Args<'_>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::{Bench, check};
+    use crate::commands::testing::{Bench, START_MS, check};
 
     /// Digests of Redis 7.0.15 for the same commands.
     #[test]
@@ -318,6 +343,23 @@ mod tests {
         check("DEBUG POPULATE 1 p 3 | GET p:0 | DEBUG POPULATE 1 q 9 | STRLEN q:0", "OK | val | OK | 9");
         check("DEBUG POPULATE x", "ERR value is out of range, must be positive");
         check("DEBUG POPULATE 1 p -3", "ERR value is out of range, must be positive");
+    }
+
+    #[test]
+    fn sleeping_is_a_pause_of_all_clients() {
+        let mut bench = Bench::default();
+        let mut sleep = |script: &str| {
+            assert!(bench.run(script).ends_with("OK"));
+            bench.server.pause.map(|pause| (pause.until_ms - START_MS, pause.writes_only))
+        };
+        for none in ["0", "-1", "x", "nan", "inf", "1e300", "\"\""] {
+            assert_eq!(sleep(&format!("DEBUG SLEEP {none}")), None, "{none}");
+        }
+        assert_eq!(sleep("DEBUG SLEEP 0.0001"), Some((1, false)));
+        assert_eq!(sleep("CLIENT PAUSE 50 WRITE | DEBUG SLEEP 0"), Some((50, false)));
+        assert_eq!(sleep("@60ms | CLIENT PAUSE 50 WRITE | DEBUG SLEEP 0"), Some((110, true)));
+        assert_eq!(sleep("DEBUG SLEEP 1.5"), Some((1560, false)));
+        assert_eq!(sleep("DEBUG SLEEP 0.5"), Some((1560, false)));
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub(super) const ROWS: &[Command] = &[
     row(S, "debug|populate",          debug::populate,      -3, NO_KEY, POPULATE, ALL_KEYS, "2.6.0", "O(N) where N is the number of keys", "Creates many string keys."),
     row(S, "debug|quicklist-packed-threshold", debug::accepted, 3,  NO_KEY, DEBUG, HOME, "7.0.0", "O(1)", "Accepted without effect."),
     row(S, "debug|set-active-expire", debug::accepted,      3,  NO_KEY, DEBUG, HOME, "2.8.0", "O(1)", "Accepted without effect."),
+    row(S, "debug|sleep",             debug::sleep,         3,  NO_KEY, DEBUG, SETTINGS, "2.6.0", "O(1)", "Pauses all clients for a number of seconds."),
     row(S, "debug|stringmatch-len",   debug::string_match,  4,  NO_KEY, DEBUG, HOME, "6.0.0", "O(N) where N is the length of the string", "Tells whether a pattern matches."),
     row(S, "memory",                  container::run,       -2, NO_KEY, &[], HOME, "4.0.0", "Depends on subcommand.", "A container for memory diagnostics commands."),
     row(S, "memory|doctor",           memory::numbers,      2,  NO_KEY, &[], Spread::Shards(Reach::Nothing, memory::merge_report), "4.0.0", "O(1)", "Outputs a memory problems report."),

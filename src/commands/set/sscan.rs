@@ -2,15 +2,12 @@
 //! that is there from the first call to the last is returned at least once. Small sets come whole, whatever the cursor.
 
 use crate::base::args::Args;
-use crate::base::glob::glob_match;
-use crate::commands::cx::{Cx, integer};
+use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
+use crate::commands::scan_options::ScanOptions;
 use crate::commands::set::reply_member;
 use crate::store::scan::parse_cursor;
-use crate::store::set::{Member, Set};
-
-/// Members that a call looks at if nothing else is asked for.
-const COUNT_DEFAULT: usize = 10;
+use crate::store::set::Set;
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let cursor = parse_cursor(args.get(2)).ok_or(CommandError::Text("ERR invalid cursor"))?;
@@ -22,10 +19,10 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         cx.reply.array(0);
         return Ok(());
     };
-    let filter = Filter::parse(args)?;
+    let options = ScanOptions::parse(args, 3, |_| None)?;
     let mut members = Vec::new();
-    let next = set.scan(cursor, filter.count, |member| {
-        if filter.accepts(member) {
+    let next = set.scan(cursor, options.count, |member| {
+        if member.with_bytes(|member| options.accepts(member)) {
             members.push(member);
         }
     });
@@ -34,39 +31,6 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     cx.reply.array(members.len());
     members.into_iter().for_each(|member| reply_member(&mut cx.reply, member));
     Ok(())
-}
-
-struct Filter<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
-}
-
-impl<'a> Filter<'a> {
-    fn parse(args: &Args<'a>) -> Result<Filter<'a>, CommandError> {
-        let mut filter = Filter { count: COUNT_DEFAULT, pattern: None };
-        for i in (3..args.len()).step_by(2) {
-            if i + 1 == args.len() {
-                return Err(CommandError::Syntax);
-            }
-            if args.is(i, "COUNT") {
-                let count = usize::try_from(integer(args, i + 1)?).map_err(|_| CommandError::Syntax)?;
-                if count == 0 {
-                    return Err(CommandError::Syntax);
-                }
-                filter.count = count;
-            } else if args.is(i, "MATCH") {
-                // A lone `*` matches everything, the empty member too, for which the glob has another opinion.
-                filter.pattern = Some(args.get(i + 1)).filter(|pattern| pattern != b"*");
-            } else {
-                return Err(CommandError::Syntax);
-            }
-        }
-        Ok(filter)
-    }
-
-    fn accepts(&self, member: Member<'_>) -> bool {
-        self.pattern.is_none_or(|pattern| member.with_bytes(|member| glob_match(pattern, member)))
-    }
 }
 
 #[cfg(test)]

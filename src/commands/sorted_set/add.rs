@@ -131,9 +131,11 @@ impl Options {
         first_score: f64,
     ) -> Result<Done, CommandError> {
         let mut done = Done::default();
-        if set.view().len() + (args.len() - self.first) / 2 > MEMBERS_MAX {
+        let pairs = (args.len() - self.first) / 2;
+        if set.view().len() + pairs > MEMBERS_MAX {
             return Err(CommandError::Text("ERR a sorted set cannot have so many members"));
         }
+        set.expect(pairs);
         for i in (self.first..args.len()).step_by(2) {
             let score = if i == self.first { first_score } else { score(args.get(i))? };
             let mut is_nan = false;
@@ -265,5 +267,10 @@ mod tests {
             "128 | listpack | 1 | skiplist",
         );
         check(&format!("ZADD k {} | ZREM k m1 m2 | OBJECT ENCODING k", many.join(" ")), "129 | 2 | skiplist");
+        // As in Redis 7.2, the pairs count, not how many members they come to.
+        let same = "1 a ".repeat(129);
+        check(&format!("ZADD k {same} | OBJECT ENCODING k | ZCARD k"), "1 | skiplist | 1");
+        check(&format!("ZADD k 1 b | ZADD k {same} | OBJECT ENCODING k"), "1 | 1 | skiplist");
+        check(&format!("ZADD k {} | OBJECT ENCODING k", &same[..4 * 128]), "1 | listpack");
     }
 }

@@ -4,16 +4,13 @@
 
 use crate::base::args::Args;
 use crate::base::double::format_double;
-use crate::base::glob::glob_match;
-use crate::commands::cx::{Cx, integer};
+use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
+use crate::commands::scan_options::ScanOptions;
 use crate::commands::sorted_set::reply_member;
 use crate::store::listpack::Item;
 use crate::store::scan::parse_cursor;
 use crate::store::sorted_set::SortedSet;
-
-/// Members that a call looks at if nothing else is asked for.
-const COUNT_DEFAULT: usize = 10;
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let cursor = parse_cursor(args.get(2)).ok_or(CommandError::Text("ERR invalid cursor"))?;
@@ -22,9 +19,9 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let mut next = 0;
     // As in Redis, nobody reads the options where there is nothing to scan.
     if let Some(set) = cx.keys.view::<SortedSet>(cx.db, &key, cx.now_ms, touch)? {
-        let filter = Filter::parse(args)?;
-        next = set.scan(cursor, filter.count, |member, score| {
-            if filter.accepts(member) {
+        let options = ScanOptions::parse(args, 3, |_| None)?;
+        next = set.scan(cursor, options.count, |member, score| {
+            if member.with_bytes(|member| options.accepts(member)) {
                 found.push((member, score));
             }
         });
@@ -37,37 +34,6 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         cx.reply.bulk(format_double(score).as_bytes());
     }
     Ok(())
-}
-
-struct Filter<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
-}
-
-impl<'a> Filter<'a> {
-    fn parse(args: &Args<'a>) -> Result<Filter<'a>, CommandError> {
-        let mut filter = Filter { count: COUNT_DEFAULT, pattern: None };
-        for i in (3..args.len()).step_by(2) {
-            if i + 1 == args.len() {
-                return Err(CommandError::Syntax);
-            }
-            if args.is(i, "COUNT") {
-                let count = integer(args, i + 1)?;
-                filter.count =
-                    usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
-            } else if args.is(i, "MATCH") {
-                // A lone `*` matches everything, the empty member too, for which the glob has another opinion.
-                filter.pattern = Some(args.get(i + 1)).filter(|pattern| pattern != b"*");
-            } else {
-                return Err(CommandError::Syntax);
-            }
-        }
-        Ok(filter)
-    }
-
-    fn accepts(&self, member: Item<'_>) -> bool {
-        self.pattern.is_none_or(|pattern| member.with_bytes(|member| glob_match(pattern, member)))
-    }
 }
 
 #[cfg(test)]

@@ -103,8 +103,8 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
         Ok(wanted) => wanted,
         Err(refusal) => return error(refusal),
     };
-    if call.keys().any(|i| call.wanted(args, i).is_err()) {
-        // Another key's part tells; until then nothing may change.
+    if call.group.is_some() && call.keys().any(|i| call.wanted(args, i).is_err()) {
+        // Another key's part tells; until then nothing may change. Without a group nothing does.
         return Part::Absent;
     }
     let mut body = Vec::new();

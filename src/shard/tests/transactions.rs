@@ -288,7 +288,7 @@ fn a_client_that_disappears_leaves_nothing_claimed() {
             rig.ask(setter, &named("MSET k1 x k2 y", 3));
             rig.send(leaver, &named(commands, 3));
             rig.carry_some(carried);
-            rig.shards[0].disconnected(leaver.client);
+            rig.shards[0].disconnected(leaver.client, rig.now_ms);
             rig.shards[0].closed(leaver.client);
             rig.carry();
             rig.is_clean();

@@ -111,6 +111,12 @@ impl Hash {
         }
     }
 
+    fn expect(&mut self, count: usize, limits: &EncodingLimits) {
+        if count > limits.hash_entries_max {
+            self.make_table();
+        }
+    }
+
     fn make_table(&mut self) -> &mut Fields {
         if let Form::Packed(_) = &self.form {
             let mut fields = Box::<Fields>::default();
@@ -257,6 +263,12 @@ impl Collection for Hash {
 }
 
 impl Change<'_, Hash> {
+    /// Prepares for up to `count` fields: what is going to be large becomes so at once.
+    #[inline]
+    pub fn expect(&mut self, count: usize) {
+        self.value.expect(count, self.encoding);
+    }
+
     /// Gives a field a value, and returns whether the field is new. One that expired no longer does.
     #[inline]
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {

@@ -123,7 +123,10 @@ impl Pack {
     /// Gives back what is spare.
     pub fn seal(&mut self) {
         self.align();
-        self.bytes.shrink_to_fit();
+        if self.bytes.capacity() > self.bytes.len() {
+            // Into another allocation: the allocator would leave a block that is only a little too large as it is.
+            self.bytes = self.bytes.as_slice().into();
+        }
     }
 
     // At the ends -------------------------------------------------------------------------------------------------

@@ -139,6 +139,12 @@ impl SortedSet {
         }
     }
 
+    fn expect(&mut self, count: usize, limits: &EncodingLimits) {
+        if count > limits.sorted_set_entries_max {
+            self.make_large();
+        }
+    }
+
     fn make_large(&mut self) -> &mut Ordered {
         if let SortedSet::Packed(bytes) = self {
             let mut large = Box::new(Ordered::new());
@@ -261,6 +267,12 @@ impl Collection for SortedSet {
 }
 
 impl Change<'_, SortedSet> {
+    /// Prepares for up to `count` members: what is going to be large becomes so at once. The set stays as it was where none is added.
+    #[inline]
+    pub fn expect(&mut self, count: usize) {
+        self.value.expect(count, self.encoding);
+    }
+
     /// Gives a member a score, which is not NaN.
     #[inline]
     pub fn set(&mut self, member: &[u8], score: f64) -> Updated {

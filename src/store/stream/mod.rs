@@ -1,8 +1,8 @@
 //! Streams: entries in order of their ids, and the consumer groups that read them. Owns what a stream remembers besides its entries, and
 //! the arithmetic on it; never parses ids, waits for entries or knows the time.
 //!
-//! Entries stand in nodes (`node`), listpacks in exactly Redis's format, in a tree by the id of their first entry. So DUMP and snapshots
-//! copy nodes as they are. A stream without entries is still a stream.
+//! Entries stand in nodes (`node`), listpacks in exactly Redis's format, in a tree by the id of their first entry. DUMP does not copy them:
+//! it writes the live entries anew, in nodes of its own size (`store/rdb/stream`). A stream without entries is still a stream.
 //!
 //! # How far a group has read
 //!

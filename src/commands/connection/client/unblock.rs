@@ -22,6 +22,10 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let sessions = cx.server.sessions.by_age();
     let found = sessions.iter().find(|(_, session)| session.id as i64 == id && session.is_blocked);
     let index = found.map(|(index, _)| *index);
+    if let Some(session) = index.and_then(|index| cx.server.sessions.get_mut(index)) {
+        // Its wait ends after the commands of this read; none of them ends it again.
+        session.is_blocked = false;
+    }
     cx.server.requests.extend(index.map(|index| Request::Unblock { index, with_error }));
     cx.reply.integer(i64::from(index.is_some()));
     Ok(())

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::base::args::OwnedArgs;
-use crate::base::float::parse_f64;
+use crate::base::float::parse_f64_normal_or_exact;
 use crate::commands::error::CommandError;
 use crate::commands::gather::{Change, Write};
 use crate::commands::keys::sort::options::{Options, Pattern};
@@ -164,12 +164,13 @@ impl<'o> Sorting<'o> {
     }
 }
 
-/// A weight as C's `strtod` reads it: white space may stand before it, nothing at all is 0, and a zero byte ends it.
+/// A weight as C's `strtod` reads it: white space may stand before it, nothing at all is 0, and a zero byte ends it. What it reports as out
+/// of range is refused, large or small.
 fn weight(text: &[u8]) -> Result<f64, CommandError> {
     let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
     let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0B;
     let spaces = text.iter().take_while(|byte| is_space(byte)).count();
-    let number = if text.is_empty() { Some(0.0) } else { parse_f64(&text[spaces..]) };
+    let number = if text.is_empty() { Some(0.0) } else { parse_f64_normal_or_exact(&text[spaces..]) };
     // Zeros are equal whatever their sign.
     number
         .map(|number| number + 0.0)

@@ -68,6 +68,22 @@ fn sorts_by_number_or_text() {
 fn numbers_are_those_of_c() {
     check("RPUSH l 1.5 -1 1e1 0x10 \" 3\" \"\" | SORT l", "6 | [-1, \"\", 1.5,  3, 1e1, 0x10]");
     check("RPUSH l 1 x | SORT l | SORT l BY nosort", &format!("2 | {NOT_NUMBERS} | [1, x]"));
+    // What glibc reports as out of range; recorded from Redis 7.0.15.
+    for number in [
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "5e-324",
+        "1e-310",
+        "2.2250738585072011e-308",
+        "0x1.8p-1074",
+        "0x1p-1075",
+    ] {
+        check(&format!("RPUSH l 1 {number} | SORT l"), &format!("2 | {NOT_NUMBERS}"));
+    }
+    for number in ["0e-400", "2.2250738585072014e-308", "0x1p-1074", "-0x0.8p-1022"] {
+        check(&format!("RPUSH l 1 {number} | SORT l"), &format!("2 | [{number}, 1]"));
+    }
     check("RPUSH l nan | SORT l", &format!("1 | {NOT_NUMBERS}"));
     check("RPUSH l \"1 \" | SORT l", &format!("1 | {NOT_NUMBERS}"));
     check(
