@@ -57,7 +57,8 @@ impl<'a> Writer<'a> {
 
     #[inline]
     fn has_room(&mut self, bytes: usize) -> bool {
-        self.is_over |= bytes > self.bytes_max.saturating_sub(self.buffer.len());
+        // Heads, nulls and empty strings count too: there may be any number of them.
+        self.is_over |= self.buffer.len().saturating_add(bytes) > self.bytes_max;
         !self.is_over
     }
 
@@ -182,6 +183,9 @@ impl<'a> Writer<'a> {
     /// No value: `_` in RESP3, the null bulk string in RESP2.
     #[inline]
     pub fn null(&mut self) {
+        if !self.has_room(0) {
+            return;
+        }
         self.buffer.extend_from_slice(match self.protocol {
             Protocol::Resp2 => b"$-1\r\n",
             Protocol::Resp3 => b"_\r\n",

@@ -552,7 +552,7 @@ impl Keyspace {
         let table = self.table(db, key.slot)?;
         let bucket = table.locate(key.hash, key.bytes)?;
         let entry = table.at(key.hash, bucket);
-        if is_expired(entry, now_ms) {
+        if has_passed(entry, now_ms) {
             self.unlink(db, key);
             self.counts.expired += 1;
             self.journal.record(db, Effect::Delete { key: key.bytes });
@@ -649,6 +649,13 @@ impl Keyspace {
 /// Whether an entry's time has come. Only walks over whole tables ask: lookups never return such an entry.
 #[inline]
 pub fn is_expired(entry: &Entry, now_ms: i64) -> bool {
+    has_passed(entry, now_ms)
+        || matches!(entry.held(), Held::Boxed(Value::Hash(hash)) if hash.has_only_expired(now_ms))
+}
+
+/// Whether the key's own time has come.
+#[inline]
+fn has_passed(entry: &Entry, now_ms: i64) -> bool {
     entry.expire_at_ms().is_some_and(|at| at <= now_ms)
 }
 

@@ -74,7 +74,7 @@ pub fn digest(cx: &mut Cx<'_>, _: &Args<'_>) -> Outcome {
         for entry in entries.filter(|entry| !is_expired(entry, cx.now_ms)) {
             let mut digest = Digest::default();
             mix(&mut digest, entry.key());
-            add_value(&mut digest, entry);
+            add_value(&mut digest, entry, cx.now_ms);
             xor(all.get_or_insert_default(), &digest);
         }
         cx.reply.bulk(all.as_ref().map_or(&[], |digest| &digest[..]));
@@ -112,18 +112,21 @@ pub fn digest_value(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         let key = cx.key(args, i);
         let mut digest = Digest::default();
         if let Some(entry) = cx.keys.peek(cx.db, &key, cx.now_ms) {
-            add_value(&mut digest, entry);
+            add_value(&mut digest, entry, cx.now_ms);
         }
         cx.reply.simple(&hexadecimal(&digest));
     }
     Ok(())
 }
 
-/// Adds type, value and whether it expires. When it does is left out, as in Redis.
-fn add_value(digest: &mut Digest, entry: &Entry) {
+/// Adds type, value and whether it expires. When it does is left out, as in Redis; so are fields of a hash whose time has come.
+fn add_value(digest: &mut Digest, entry: &Entry, now_ms: i64) {
     let value = ValueRef::of(entry);
     mix(digest, &type_number(value.kind()).to_be_bytes());
-    value.effects(b"", &mut |effect| add_element(digest, &effect));
+    value.effects(b"", &mut |effect| match effect {
+        Effect::HashSet { expire_at_ms: Some(at_ms), .. } if at_ms <= now_ms => {}
+        effect => add_element(digest, &effect),
+    });
     if entry.expire_at_ms().is_some() {
         xor(digest, b"!!expire!!");
     }

@@ -10,7 +10,7 @@ use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{Change, Decided, Decision, Gather, Next, Part, Write};
 use crate::commands::set::reply_member;
 use crate::resp::write::Writer;
-use crate::store::collection::Collection;
+use crate::store::collection::{Collection, EncodingLimits};
 use crate::store::keyspace::{Key, Keyspace};
 use crate::store::object::Value;
 use crate::store::set::{Member, Set, SetRef, difference, intersection, union};
@@ -22,9 +22,20 @@ fn intersect<'a>(sets: &[Option<SetRef<'a>>]) -> Vec<Member<'a>> {
     intersection(sets, usize::MAX)
 }
 
-/// The members of all sets, some more than once: for a set that is made of them, which sees to that itself.
-fn join<'a>(sets: &[Option<SetRef<'a>>]) -> Vec<Member<'a>> {
-    sets.iter().flatten().flat_map(|set| set.iter()).collect()
+/// From the sets of the keys, in order, to the set that is stored.
+type Make = fn(&[Option<SetRef<'_>>], &EncodingLimits) -> Set;
+
+fn make_intersection(sets: &[Option<SetRef<'_>>], limits: &EncodingLimits) -> Set {
+    Set::of(intersect(sets).into_iter(), limits)
+}
+
+/// Members go into the result one by one: a list of all would be as long as one key is named often.
+fn make_union(sets: &[Option<SetRef<'_>>], limits: &EncodingLimits) -> Set {
+    Set::of(sets.iter().flatten().flat_map(|set| set.iter()), limits)
+}
+
+fn make_difference(sets: &[Option<SetRef<'_>>], limits: &EncodingLimits) -> Set {
+    Set::of(difference(sets).into_iter(), limits)
 }
 
 const fn gather(decide: fn(Decision, &Args<'_>, &mut [Part], &mut Writer<'_>) -> Decided) -> Gather {
@@ -39,11 +50,11 @@ pub const SINTER: Gather = gather(|_, _, parts, reply| decide(intersect, parts, 
 pub const SUNION: Gather = gather(|_, _, parts, reply| decide(union, parts, reply));
 pub const SDIFF: Gather = gather(|_, _, parts, reply| decide(difference, parts, reply));
 pub const SINTERSTORE: Gather =
-    gather_to_store(|at, args, parts, reply| decide_to_store(intersect, at, args, parts, reply));
+    gather_to_store(|at, args, parts, reply| decide_to_store(make_intersection, at, args, parts, reply));
 pub const SUNIONSTORE: Gather =
-    gather_to_store(|at, args, parts, reply| decide_to_store(join, at, args, parts, reply));
+    gather_to_store(|at, args, parts, reply| decide_to_store(make_union, at, args, parts, reply));
 pub const SDIFFSTORE: Gather =
-    gather_to_store(|at, args, parts, reply| decide_to_store(difference, at, args, parts, reply));
+    gather_to_store(|at, args, parts, reply| decide_to_store(make_difference, at, args, parts, reply));
 
 pub fn sinter(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     run(cx, args, intersect)
@@ -58,15 +69,15 @@ pub fn sdiff(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 }
 
 pub fn sinterstore(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    run_and_store(cx, args, intersect)
+    run_and_store(cx, args, make_intersection)
 }
 
 pub fn sunionstore(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    run_and_store(cx, args, join)
+    run_and_store(cx, args, make_union)
 }
 
 pub fn sdiffstore(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    run_and_store(cx, args, difference)
+    run_and_store(cx, args, make_difference)
 }
 
 // ----------------------------------------------------------------------------------------------------------
@@ -80,10 +91,10 @@ fn run(cx: &mut Cx<'_>, args: &Args<'_>, combine: Combine) -> Outcome {
     Ok(())
 }
 
-fn run_and_store(cx: &mut Cx<'_>, args: &Args<'_>, combine: Combine) -> Outcome {
+fn run_and_store(cx: &mut Cx<'_>, args: &Args<'_>, make: Make) -> Outcome {
     settle(cx, args, 2..args.len());
     let sets = views(cx.keys, cx.db, args, 2..args.len())?;
-    let result = Set::of(combine(&sets).into_iter(), &cx.keys.encoding);
+    let result = make(&sets, &cx.keys.encoding);
     let (key, clock) = (cx.key(args, 1), cx.clock());
     cx.reply.count(result.view().len());
     if result.is_empty() {
@@ -152,14 +163,13 @@ fn decide(combine: Combine, parts: &[Part], reply: &mut Writer<'_>) -> Decided {
 }
 
 fn decide_to_store(
-    combine: Combine,
+    make: Make,
     at: Decision,
     args: &Args<'_>,
     parts: &[Part],
     reply: &mut Writer<'_>,
 ) -> Decided {
-    let members = combine(&parts_views(&parts[1..])?);
-    let result = Set::of(members.into_iter(), &at.encoding);
+    let result = make(&parts_views(&parts[1..])?, &at.encoding);
     reply.count(result.view().len());
     let change = if result.is_empty() {
         Change::Delete

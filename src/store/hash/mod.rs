@@ -89,6 +89,17 @@ impl Hash {
         }
     }
 
+    /// Whether the time of every field has come: to clients, there is no such key. Looks at the fields up to the first that stays, and only
+    /// if one has expired.
+    pub(in crate::store) fn has_only_expired(&self, now_ms: i64) -> bool {
+        match &self.form {
+            Form::Packed(_) => false,
+            Form::Table(fields) => {
+                fields.has_expired(now_ms) && fields.iter().all(|pair| is_due(pair, now_ms))
+            }
+        }
+    }
+
     fn remove(&mut self, field: &[u8]) -> bool {
         match &mut self.form {
             Form::Packed(bytes) => match find(bytes, field) {
@@ -132,6 +143,10 @@ impl Hash {
             Form::Packed(_) => unreachable!("it has just been made a table"),
         }
     }
+}
+
+fn is_due(pair: &Pair, now_ms: i64) -> bool {
+    pair.expire_at_ms().is_some_and(|at_ms| at_ms <= now_ms)
 }
 
 /// The position of a field. Positions are looked for in every second element, so a value is never taken for a field.

@@ -174,6 +174,7 @@ impl Keyspace {
     ) -> Option<usize> {
         let at = slot_index(self.first_slot, key.slot);
         let clock = self.dbs[usize::from(db)].slots[at].at(key.hash, bucket).clock();
+        let changes = self.counts.changes;
         let is_gone = self
             .change_located(db, key, bucket, clock, |hash: &mut Change<'_, Hash>| {
                 hash.remove_expired(now_ms);
@@ -181,6 +182,7 @@ impl Keyspace {
             })
             .expect("it is a hash");
         // That fields went is no change that anyone made.
+        self.counts.changes = changes;
         (!is_gone).then_some(bucket)
     }
 }

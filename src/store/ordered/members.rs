@@ -1,10 +1,10 @@
 //! Owns the bytes and the score of every member of one sorted set, each once, under a 32-bit id. Tree and index hold ids.
 //! Never looks a member up by its bytes and never orders two of them.
 //!
-//! Slots come in chunks, so growing never moves one. Removed slots are chained and reused; once more than a quarter as many are
-//! free as are in use, the last slot's member is moved into a free one (`next_move`), two steps for each removal, so that
-//! memory follows the set down without a pause. Members only ever move to smaller ids: a walk from the last id to
-//! the first misses none that stays, which is all that ZSCAN promises.
+//! Slots come in chunks, so growing never moves one. Removed slots are chained and reused; once more are free than are in use, the
+//! last slot's member is moved into a free one (`next_move`), two steps for each removal, until few are free: memory follows the set
+//! down without a pause. Moving one costs as much as removing one, so it begins late. Members only ever move to smaller ids: a walk
+//! from the last id to the first misses none that stays, which is all that ZSCAN promises.
 
 use std::convert::Infallible;
 
@@ -13,8 +13,8 @@ use crate::sys::cell::{Cell, Payload};
 
 /// No id.
 pub const NONE: u32 = u32::MAX;
-/// One in this many slots may stay free when members are removed.
-const FREE_PART: u32 = 4;
+/// Slots are given up until one in this many is free.
+const FREE_PART: u32 = 16;
 
 enum Name {
     /// Length and bytes.
@@ -70,11 +70,20 @@ pub struct Members {
     free_first: u32,
     free: u32,
     long_bytes: usize,
+    /// More slots were free than in use, and too many still are.
+    gives_up_slots: bool,
 }
 
 impl Default for Members {
     fn default() -> Members {
-        Members { chunks: Vec::new(), top: 0, free_first: NONE, free: 0, long_bytes: 0 }
+        Members {
+            chunks: Vec::new(),
+            top: 0,
+            free_first: NONE,
+            free: 0,
+            long_bytes: 0,
+            gives_up_slots: false,
+        }
     }
 }
 
@@ -147,7 +156,9 @@ impl Members {
     /// Drops free slots from the end while too many are free, and tells which member should move where. Tree and index are told
     /// of it first, then `apply_move` is called.
     pub fn next_move(&mut self) -> Option<(u32, u32)> {
-        if self.free == 0 || self.free <= self.len() as u32 / FREE_PART {
+        let used = self.len() as u32;
+        self.gives_up_slots = self.free > if self.gives_up_slots { used / FREE_PART } else { used };
+        if !self.gives_up_slots {
             return None;
         }
         let last = self.top - 1;

@@ -22,6 +22,8 @@ use crate::store::rdb::wire::Input;
 const HEADER: usize = 10;
 const END: u8 = 0xFF;
 const LONG: u8 = 0xFE;
+/// More elements than any Redis ever packed: each takes a dozen times the bytes here that it has there.
+const ITEMS_MAX: usize = 1 << 22;
 
 /// The elements of a ziplist.
 pub fn ziplist(bytes: &[u8]) -> Result<Vec<Item<'_>>, BadData> {
@@ -40,6 +42,9 @@ pub fn ziplist(bytes: &[u8]) -> Result<Vec<Item<'_>>, BadData> {
             len => len.into(),
         };
         if claimed != before {
+            return Err(BadData);
+        }
+        if items.len() == ITEMS_MAX {
             return Err(BadData);
         }
         items.push(element(&mut entry)?);
@@ -78,6 +83,9 @@ pub fn zipmap(bytes: &[u8]) -> Result<Vec<Item<'_>>, BadData> {
     let count = input.byte()?;
     let mut items = Vec::new();
     while let Some(len) = zipmap_len(&mut input)? {
+        if items.len() == ITEMS_MAX {
+            return Err(BadData);
+        }
         items.push(Item::Bytes(input.take(len)?));
         let len = zipmap_len(&mut input)?.ok_or(BadData)?;
         let unused = input.byte()?;

@@ -102,10 +102,10 @@ fn list(form: u8, input: &mut Input<'_>, push: &mut dyn FnMut(&[u8])) -> Result<
                 push(&input.string()?);
             }
         }
-        form::LIST_ZIPLIST => each(&legacy::ziplist(&input.string()?)?, push),
+        form::LIST_ZIPLIST => each(legacy::ziplist(&input.string()?)?.into_iter(), push),
         form::LIST_QUICKLIST => {
             for _ in 0..input.count(1)? {
-                each(&legacy::ziplist(&input.string()?)?, push);
+                each(legacy::ziplist(&input.string()?)?.into_iter(), push);
             }
         }
         _ => {
@@ -114,7 +114,7 @@ fn list(form: u8, input: &mut Input<'_>, push: &mut dyn FnMut(&[u8])) -> Result<
                 let node = input.string()?;
                 match container {
                     NODE_PLAIN => push(&node),
-                    NODE_PACKED => each(&listpack(&node)?, push),
+                    NODE_PACKED => each(listpack(&node)?.iter(), push),
                     _ => return Err(BadData),
                 }
             }
@@ -135,39 +135,32 @@ fn set(form: u8, input: &mut Input<'_>, add: &mut dyn FnMut(&[u8])) -> Result<()
             let numbers = Intset::checked(&bytes).map_err(|_| BadData)?;
             numbers.iter().for_each(|number| Item::Integer(number).with_bytes(&mut *add));
         }
-        _ => each(&listpack(&input.string()?)?, add),
+        _ => each(listpack(&input.string()?)?.iter(), add),
     }
     Ok(())
 }
 
 fn sorted_set(form: u8, input: &mut Input<'_>, add: &mut dyn FnMut(&[u8], f64)) -> Result<(), BadData> {
-    let bytes;
-    let items = match form {
+    let mut each = |[member, score]: [Item<'_>; 2]| {
+        let score = match score {
+            Item::Integer(number) => number as f64,
+            Item::Bytes(text) => parse_f64(text).ok_or(BadData)?,
+        };
+        member.with_bytes(|member| add(member, score));
+        Ok(())
+    };
+    match form {
         form::SORTED_SET | form::SORTED_SET_2 => {
             for _ in 0..input.count(2)? {
                 let member = input.string()?;
                 let score = if form == form::SORTED_SET { input.text_double()? } else { input.double()? };
                 add(&member, score);
             }
-            return Ok(());
+            Ok(())
         }
-        form::SORTED_SET_ZIPLIST => {
-            bytes = input.string()?;
-            legacy::ziplist(&bytes)?
-        }
-        _ => {
-            bytes = input.string()?;
-            listpack(&bytes)?
-        }
-    };
-    for &[member, score] in tuples(&items)? {
-        let score = match score {
-            Item::Integer(number) => number as f64,
-            Item::Bytes(text) => parse_f64(text).ok_or(BadData)?,
-        };
-        member.with_bytes(|member| add(member, score));
+        form::SORTED_SET_ZIPLIST => tuples(legacy::ziplist(&input.string()?)?.into_iter(), &mut each),
+        _ => tuples(listpack(&input.string()?)?.iter(), &mut each),
     }
-    Ok(())
 }
 
 fn hash(form: u8, input: &mut Input<'_>, set: &mut VisitField<'_>) -> Result<(), BadData> {
@@ -194,22 +187,23 @@ fn hash(form: u8, input: &mut Input<'_>, set: &mut VisitField<'_>) -> Result<(),
                 // The first time, which its field has too.
                 input.time_ms()?;
             }
-            let bytes = input.string()?;
-            for &[field, value, time] in tuples(&listpack(&bytes)?)? {
+            tuples(listpack(&input.string()?)?.iter(), &mut |[field, value, time]| {
                 let time = time.integer().ok_or(BadData)?;
                 let expire_at_ms = expiry(time, time)?;
                 field.with_bytes(|field| value.with_bytes(|value| set(field, value, expire_at_ms)));
-            }
+                Ok(())
+            })?;
         }
         _ => {
             let bytes = input.string()?;
-            let items = match form {
-                form::HASH_ZIPMAP => legacy::zipmap(&bytes)?,
-                form::HASH_ZIPLIST => legacy::ziplist(&bytes)?,
-                _ => listpack(&bytes)?,
-            };
-            for &[field, value] in tuples(&items)? {
+            let mut each = |[field, value]: [Item<'_>; 2]| {
                 field.with_bytes(|field| value.with_bytes(|value| set(field, value, None)));
+                Ok(())
+            };
+            match form {
+                form::HASH_ZIPMAP => tuples(legacy::zipmap(&bytes)?.into_iter(), &mut each)?,
+                form::HASH_ZIPLIST => tuples(legacy::ziplist(&bytes)?.into_iter(), &mut each)?,
+                _ => tuples(listpack(&bytes)?.iter(), &mut each)?,
             }
         }
     }
@@ -225,17 +219,26 @@ fn expiry(time: i64, expire_at_ms: i64) -> Result<Option<i64>, BadData> {
     }
 }
 
-/// The elements of a listpack from elsewhere.
-pub fn listpack(bytes: &[u8]) -> Result<Vec<Item<'_>>, BadData> {
-    Ok(Listpack::checked(bytes).map_err(|_| BadData)?.iter().collect())
+/// A listpack from elsewhere. Its elements are read where they lie: a list of them would take a dozen times their bytes.
+pub fn listpack(bytes: &[u8]) -> Result<Listpack<'_>, BadData> {
+    Listpack::checked(bytes).map_err(|_| BadData)
 }
 
-/// The items in groups of `N`; refused if some are left over.
-fn tuples<'i, 'a, const N: usize>(items: &'i [Item<'a>]) -> Result<&'i [[Item<'a>; N]], BadData> {
-    let (tuples, rest) = items.as_chunks();
-    if rest.is_empty() { Ok(tuples) } else { Err(BadData) }
+/// Visits the items in groups of `N`; refused if some are left over.
+fn tuples<'a, const N: usize>(
+    mut items: impl Iterator<Item = Item<'a>>,
+    visit: &mut dyn FnMut([Item<'a>; N]) -> Result<(), BadData>,
+) -> Result<(), BadData> {
+    while let Some(first) = items.next() {
+        let mut tuple = [first; N];
+        for item in &mut tuple[1..] {
+            *item = items.next().ok_or(BadData)?;
+        }
+        visit(tuple)?;
+    }
+    Ok(())
 }
 
-fn each(items: &[Item<'_>], visit: &mut dyn FnMut(&[u8])) {
-    items.iter().for_each(|item| item.with_bytes(&mut *visit));
+fn each<'a>(items: impl Iterator<Item = Item<'a>>, visit: &mut dyn FnMut(&[u8])) {
+    items.for_each(|item| item.with_bytes(&mut *visit));
 }

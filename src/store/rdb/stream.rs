@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::limits::BULK_BYTES_MAX;
 use crate::store::collection::Collection;
 use crate::store::effect::{Effect, EntryId};
 use crate::store::listpack::{self, Item};
@@ -212,7 +213,8 @@ pub fn read(form: u8, input: &mut Input<'_>, build: &mut dyn FnMut(Effect<'_>)) 
         let id = input.string()?;
         let id = id_of(<[u8; 16]>::try_from(&*id).map_err(|_| BadData)?);
         let bytes = input.string()?;
-        entries.read(id, &mut Items(listpack(&bytes)?.into_iter()), build)?;
+        let pack = listpack(&bytes)?;
+        entries.read(id, &mut Items { items: pack.iter(), left: pack.len() }, build)?;
     }
     let count = input.length()?;
     let last_id = read_id(input)?;
@@ -244,14 +246,21 @@ struct Entries {
     count: u64,
     first_id: Option<EntryId>,
     last_id: Option<EntryId>,
+    /// Bytes of fields that entries share with their master entry: each entry gets a copy.
+    shared_bytes: usize,
 }
 
 /// The elements of a node, one after the other.
-struct Items<'a>(std::vec::IntoIter<Item<'a>>);
+struct Items<'a> {
+    items: listpack::Iter<'a>,
+    left: usize,
+}
 
 impl<'a> Items<'a> {
     fn item(&mut self) -> Result<Item<'a>, BadData> {
-        self.0.next().ok_or(BadData)
+        let item = self.items.next().ok_or(BadData)?;
+        self.left -= 1;
+        Ok(item)
     }
 
     fn number(&mut self) -> Result<i64, BadData> {
@@ -260,7 +269,7 @@ impl<'a> Items<'a> {
 
     /// How many elements, or pairs of them, follow.
     fn count(&mut self) -> Result<usize, BadData> {
-        usize::try_from(self.number()?).ok().filter(|&count| count <= self.0.len()).ok_or(BadData)
+        usize::try_from(self.number()?).ok().filter(|&count| count <= self.left).ok_or(BadData)
     }
 }
 
@@ -273,16 +282,22 @@ impl Entries {
     ) -> Result<(), BadData> {
         let (count, deleted, fields) = (items.count()?, items.count()?, items.count()?);
         let master: Vec<Item<'_>> = (0..fields).map(|_| items.item()).collect::<Result<_, _>>()?;
+        let master_bytes: usize = master.iter().map(|field| field.with_bytes(<[u8]>::len)).sum();
         if items.number()? != 0 {
             return Err(BadData);
         }
         let (mut live, mut gone) = (0, 0);
-        while items.0.len() > 0 {
+        while items.left > 0 {
             let flags = items.number()?;
             let (ms, number) = (items.number()?, items.number()?);
             let mut elements = 3;
             let mut strings: Vec<Vec<u8>> = Vec::new();
             if flags & SAME_FIELDS != 0 {
+                // A long name that thousands of entries share would take a thousand times the bytes at hand.
+                self.shared_bytes += master_bytes;
+                if self.shared_bytes > BULK_BYTES_MAX {
+                    return Err(BadData);
+                }
                 for field in &master {
                     strings.extend([field.to_vec(), items.item()?.to_vec()]);
                 }

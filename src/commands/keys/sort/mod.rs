@@ -61,13 +61,15 @@ fn run(cx: &mut Cx<'_>, args: &Args<'_>, options: Options<'_>) -> Outcome {
     let mut sorting = Sorting::new(&options, source)?;
     let weights = look_up(cx, &sorting.weight_keys(), options.by.as_ref());
     sorting.sort(weights)?;
-    let mut results = Vec::new();
-    for pattern in &options.gets {
-        results.push(look_up(cx, &sorting.result_keys(pattern), Some(pattern)));
-    }
     let destination = options.destination.map(|i| args.get(i));
-    let db = cx.db;
-    for write in sorting.finish(results, destination, db, &mut cx.reply) {
+    let (db, now_ms, touch) = (cx.db, cx.now_ms, cx.touch());
+    let keys = &mut *cx.keys;
+    let mut look_up = |number: usize, _: usize, element: &[u8]| {
+        let pattern = &options.gets[number];
+        let entry = keys.read(db, &Key::new(&pattern.key(element)), now_ms, touch)?;
+        value_at(ValueRef::of(entry), pattern.field)
+    };
+    for write in sorting.finish(&mut look_up, destination, db, &mut cx.reply) {
         apply(cx, write);
     }
     Ok(())
@@ -144,7 +146,7 @@ fn decide_on(
         return Ok(Next::Read(keys.concat()));
     }
     let mut rest = rest.iter();
-    let results = keys
+    let mut results: Vec<Vec<Option<Vec<u8>>>> = keys
         .iter()
         .zip(&options.gets)
         .map(|(keys, pattern)| {
@@ -153,7 +155,8 @@ fn decide_on(
         })
         .collect();
     let destination = options.destination.map(|i| args.get(i));
-    Ok(Next::Write(sorting.finish(results, destination, at.db, reply)))
+    let mut look_up = |number: usize, i: usize, _: &[u8]| results[number][i].take();
+    Ok(Next::Write(sorting.finish(&mut look_up, destination, at.db, reply)))
 }
 
 fn values_of(parts: &[Part], pattern: Option<&Pattern<'_>>) -> Vec<Option<Vec<u8>>> {

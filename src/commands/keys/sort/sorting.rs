@@ -1,15 +1,20 @@
 //! The sorting itself: elements of a value and weights in, a reply or a list to store out. Never looks a key up.
 
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 
 use crate::base::args::OwnedArgs;
 use crate::base::float::parse_f64_normal_or_exact;
+use crate::base::limits::BULK_BYTES_MAX;
 use crate::commands::error::CommandError;
 use crate::commands::gather::{Change, Write};
 use crate::commands::keys::sort::options::{Options, Pattern};
 use crate::resp::write::Writer;
 use crate::store::effect::Effect;
 use crate::store::object::ValueRef;
+
+/// What stands where a GET looks; see [`Sorting::finish`].
+pub type LookUp<'f> = dyn FnMut(usize, usize, &[u8]) -> Option<Vec<u8>> + 'f;
 
 pub struct Sorting<'o> {
     options: &'o Options<'o>,
@@ -120,21 +125,25 @@ impl<'o> Sorting<'o> {
         self.elements.iter().map(|element| pattern.key(element)).collect()
     }
 
-    /// Writes the reply, given what stands at the `result_keys` of each GET; what is to be stored is returned.
+    /// Writes the reply; what is to be stored is returned. `look_up` says what a GET that looks at a key finds there, given the number of its
+    /// pattern, and number and bytes of the element.
     pub fn finish(
         self,
-        results: Vec<Vec<Option<Vec<u8>>>>,
+        look_up: &mut LookUp<'_>,
         destination: Option<&[u8]>,
         db: u16,
         reply: &mut Writer<'_>,
     ) -> Vec<Write> {
-        let gets = &self.options.gets;
-        let count = self.elements.len() * gets.len().max(1);
+        let count = self.elements.len() * self.options.gets.len().max(1);
         let Some(key) = destination else {
             reply.array(count);
-            self.each(&results, &mut |result| match result {
-                Some(result) => reply.bulk(result),
-                None => reply.null(),
+            self.each(look_up, &mut |result| {
+                match result {
+                    Some(result) => reply.bulk(result),
+                    None => reply.null(),
+                }
+                // Clients may ask for more than any reply may hold.
+                if reply.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             return Vec::new();
         };
@@ -142,23 +151,41 @@ impl<'o> Sorting<'o> {
         let write = |change| Write { db, key: key.to_vec(), change };
         let mut writes = vec![write(Change::Delete)];
         if count > 0 {
-            let mut push = OwnedArgs::new([&b"RPUSH"[..], key]);
-            self.each(&results, &mut |result| push.push(result.unwrap_or_default()));
+            let new_push = || OwnedArgs::new([&b"RPUSH"[..], key]);
+            let (mut push, mut bytes) = (new_push(), 0);
+            self.each(look_up, &mut |result| {
+                let result = result.unwrap_or_default();
+                if bytes > BULK_BYTES_MAX {
+                    // Positions in a call have 32 bits.
+                    writes.push(write(Change::Call(std::mem::replace(&mut push, new_push()))));
+                    bytes = 0;
+                }
+                bytes += result.len();
+                push.push(result);
+                ControlFlow::Continue(())
+            });
             writes.push(write(Change::Call(push)));
         }
         writes
     }
 
-    /// Hands over the result, element by element.
-    fn each(&self, results: &[Vec<Option<Vec<u8>>>], visit: &mut dyn FnMut(Option<&[u8]>)) {
+    /// Hands over the result, element by element, until `visit` has enough.
+    fn each(&self, look_up: &mut LookUp<'_>, visit: &mut dyn FnMut(Option<&[u8]>) -> ControlFlow<()>) {
         for (i, element) in self.elements.iter().enumerate() {
-            if results.is_empty() {
-                visit(Some(element));
+            let gets = &self.options.gets;
+            let mut flow = if gets.is_empty() { visit(Some(element)) } else { ControlFlow::Continue(()) };
+            for (number, pattern) in gets.iter().enumerate() {
+                flow = match () {
+                    () if pattern.is_element => visit(Some(element)),
+                    () if pattern.is_key => visit(look_up(number, i, element).as_deref()),
+                    () => visit(None),
+                };
+                if flow.is_break() {
+                    break;
+                }
             }
-            for (pattern, results) in self.options.gets.iter().zip(results) {
-                let result =
-                    if pattern.is_element { Some(element) } else { results.get(i).and_then(Option::as_ref) };
-                visit(result.map(Vec::as_slice));
+            if flow.is_break() {
+                return;
             }
         }
     }
