@@ -76,9 +76,14 @@ pub enum Next {
     /// These keys are read too, as word 1 of a call; their parts are appended, and `decide` is asked again. Only for a command
     /// that `reads_undeclared`.
     Read(Vec<Vec<u8>>),
-    /// There is nothing that would serve the command, one of `Spread::Block`: it waits, to be tried again with other words if there are
-    /// some (as `Wait::words`).
-    Wait(Option<OwnedArgs>),
+    /// There is nothing that would serve the command, one of `Spread::Block`: it makes these changes, then waits, to be tried again with
+    /// other words if there are some (as `Wait::words`).
+    Wait { words: Option<OwnedArgs>, writes: Vec<Write> },
+}
+
+impl Next {
+    /// The command waits, to be tried again as it is.
+    pub const WAIT: Next = Next::Wait { words: None, writes: Vec::new() };
 }
 
 /// What a decision orders, or why it orders nothing.
@@ -124,7 +129,8 @@ pub fn run_here(
                     parts.push((gather.read)(cx, &words.args(), 1));
                 }
             }
-            Next::Wait(words) => {
+            Next::Wait { words, writes } => {
+                writes.into_iter().for_each(|write| apply(cx, write));
                 cx.wait(words);
                 return Ok(());
             }

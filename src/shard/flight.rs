@@ -407,7 +407,10 @@ fn decide(
         &mut shard.core.server.stats,
     );
     match next {
-        Next::Wait(words) => wait(shard, client, flight, &gathering, words, &reply, now_ms),
+        Next::Wait { words, writes } => {
+            writes.into_iter().for_each(|write| pack_write(shard, call, write));
+            wait(shard, client, flight, &gathering, words, &reply, now_ms);
+        }
         Next::Write(writes) => {
             if flight.ticket != 0 && flight.blocked.is_none() {
                 blocked::served(shard, client);

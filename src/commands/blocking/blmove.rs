@@ -53,7 +53,7 @@ fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<
     last_word_seconds(args, at.now_ms)?;
     if parts[0] == Part::Absent {
         reply.null();
-        return Ok(Next::Wait(None));
+        return Ok(Next::WAIT);
     }
     (moving::GATHER.decide)(at, &twin(args).args(), parts, reply)
 }

@@ -90,7 +90,7 @@ fn decide(
     timeout_ms(args, at.now_ms)?;
     let is_nothing = parts.iter().all(|part| *part == Part::Absent);
     let next = (twins.decide)(at, &twin(args).args(), parts, reply)?;
-    Ok(if is_nothing { Next::Wait(None) } else { next })
+    Ok(if is_nothing { Next::WAIT } else { next })
 }
 
 #[cfg(test)]

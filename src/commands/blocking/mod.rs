@@ -82,7 +82,7 @@ fn first_found(
         }
     }
     reply.null_array();
-    Ok(Next::Wait(None))
+    Ok(Next::WAIT)
 }
 
 /// Milliseconds, rounded up, of a timeout in seconds that begins now. It is read as a long double, so it may have a part, and down to

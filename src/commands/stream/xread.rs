@@ -2,8 +2,9 @@
 //! key [key ...] id [id ...] — entries behind an id, of several streams. `$` is the last id there is; `>`, for groups, what no
 //! consumer was given yet. Any other id asks a group for what is pending for the consumer. Nil if no stream has anything.
 //!
-//! Everything is checked before the first stream is read. Where the keys live on several shards, each shard checks only its own before
-//! it reads them: XREADGROUP may then have delivered from one stream when it reports that another has no such group.
+//! Everything is checked before anything is delivered. Where the keys live on several shards, each of them first shows what the call
+//! would get there. Only if none refuses does each key's shard run the call for that key, at the same time and behind the same claim,
+//! so that it delivers what was shown.
 //!
 //! With BLOCK, a call that finds nothing waits, and is tried again when a stream changes. What it then says has `$` settled. For a
 //! group it says BLOCK twice, by which a try knows that it is not the first: one in vain must leave no trace, for the trace would
@@ -14,7 +15,7 @@ use crate::base::number::parse_i64;
 use crate::commands::blocking::Blocking;
 use crate::commands::cx::{Cx, integer};
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::gather::{Decided, Decision, Gather, Next, Part};
+use crate::commands::gather::{self, Decided, Decision, Gather, Next, Part, Write};
 use crate::commands::stream::{STREAM_KEYS, id, no_group, write_entries, write_entry};
 use crate::resp::write::{Protocol, Writer};
 use crate::store::collection::Change;
@@ -94,55 +95,55 @@ const ERROR: &[u8] = b"-";
 /// How a part begins that is the stream's last id, behind which there is nothing. Others are a key with its entries.
 const LAST_ID: &[u8] = b"=";
 
+/// What the call would get of one key, or why it is refused. Nothing changes. `Part::Present` has nothing for the call; `Part::Absent`
+/// was not looked at.
 fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     // The decision reports what is wrong with the options.
     let Ok(call) = Call::parse(args, cx.now_ms) else { return Part::Absent };
     let at = At::of(cx);
-    let error = |error: CommandError| Part::Reply(format!("-{error}").into_bytes());
-    let wanted = match call.check(cx.keys, &at, args, i) {
-        Ok(wanted) => wanted,
-        Err(refusal) => return error(refusal),
-    };
-    if call.group.is_some() && call.keys().any(|i| call.wanted(args, i).is_err()) {
-        // Another key's part tells; until then nothing may change. Without a group nothing does.
-        return Part::Absent;
-    }
     let mut body = Vec::new();
     let mut reply = Writer::new(&mut body, cx.reply.protocol());
-    match call.serve(cx.keys, &at, args, i, wanted, &mut reply, |_| ()) {
-        Ok(true) => Part::Reply(body),
-        Ok(false) if wanted == Wanted::AfterLast => {
+    let shown = call
+        .check(cx.keys, &at, args, i)
+        .and_then(|wanted| Ok((wanted, call.show(cx.keys, &at, args, i, wanted, &mut reply)?)));
+    match shown {
+        Ok((_, true)) => Part::Reply(body),
+        Ok((Wanted::AfterLast, false)) => {
             let last_id = call.last_id(cx.keys, &at, args, i);
             Part::Reply([LAST_ID, last_id.to_string().as_bytes()].concat())
         }
-        Ok(false) => Part::Absent,
-        Err(refusal) => error(refusal),
+        Ok((_, false)) => Part::Present,
+        Err(refusal) => Part::Reply(format!("-{refusal}").into_bytes()),
     }
 }
 
 fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
     let call = Call::parse(args, at.now_ms)?;
-    let told = |part: &'_ Part| match part {
-        Part::Reply(told) => Some(told.clone()),
-        _ => None,
-    };
-    let told: Vec<Option<Vec<u8>>> = parts.iter().map(told).collect();
-    if let Some(refusal) = told.iter().flatten().find_map(|told| told.strip_prefix(ERROR)) {
+    if let Some(refusal) = parts.iter().find_map(|part| told(part)?.strip_prefix(ERROR)) {
         return Err(CommandError::Detailed(String::from_utf8_lossy(refusal).into_owned()));
     }
-    let bodies = || told.iter().flatten().map(|told| &told[..]).filter(|told| !told.starts_with(LAST_ID));
-    if write_all(reply, bodies().count(), bodies()) {
-        return Ok(Next::Write(Vec::new()));
+    let bodies = || parts.iter().filter_map(told).filter(|told| !told.starts_with(LAST_ID));
+    let is_served = write_all(reply, bodies().count(), bodies());
+    let writes = call.writes(at.db, args, parts);
+    if is_served {
+        return Ok(Next::Write(writes));
     }
     reply.null_array();
     if call.block_ms.is_none() {
-        return Ok(Next::Write(Vec::new()));
+        return Ok(Next::Write(writes));
     }
     let last_id = |key: usize| {
-        let text = told.get(key)?.as_ref()?.strip_prefix(LAST_ID)?;
+        let text = told(parts.get(key)?)?.strip_prefix(LAST_ID)?;
         id::strict(text, 0).ok()
     };
-    Ok(Next::Wait(Some(call.words_to_wait(args, last_id))))
+    Ok(Next::Wait { words: Some(call.words_to_wait(args, last_id)), writes })
+}
+
+fn told(part: &Part) -> Option<&[u8]> {
+    match part {
+        Part::Reply(told) => Some(told),
+        _ => None,
+    }
 }
 
 /// Writes what was found for `served` keys. Returns whether there was any.
@@ -326,15 +327,28 @@ impl<'a> Call<'a> {
         words
     }
 
-    /// Whether the stream has something.
-    fn has(&self, stream: &Stream, wanted: Wanted) -> bool {
-        let group = self.group.and_then(|(name, _)| stream.group(name));
-        match (wanted, group) {
-            (Wanted::After(_), Some(_)) => true,
-            (Wanted::New, Some(group)) => stream.last_entry_id() > Some(group.last_id),
-            (Wanted::After(after), None) => stream.last_entry_id() > Some(after),
-            (Wanted::AfterLast, _) | (Wanted::New, None) => false,
-        }
+    /// What is left to do for a group's call over several shards when all of its keys have shown what they have: the same for each key
+    /// alone. Also where there is nothing for the consumer, which has asked nevertheless, unless this is a later try.
+    fn writes(&self, db: u16, args: &Args<'_>, parts: &[Part]) -> Vec<Write> {
+        let Some((group, consumer)) = self.group else { return Vec::new() };
+        let call = |i: usize| {
+            let mut words = OwnedArgs::new([args.get(0), b"GROUP", group, consumer]);
+            if self.limit != usize::MAX {
+                words.push(b"COUNT");
+                words.push(self.limit.to_string().as_bytes());
+            }
+            if self.needs_no_ack {
+                words.push(b"NOACK");
+            }
+            [b"STREAMS", args.get(i), args.get(i + self.streams)].iter().for_each(|word| words.push(word));
+            Write { db, key: args.get(i).to_vec(), change: gather::Change::Call(words) }
+        };
+        let is_for = |part: &Part| match part {
+            Part::Reply(_) => true,
+            Part::Present => !self.is_again,
+            _ => false,
+        };
+        self.keys().zip(parts).filter(|(_, part)| is_for(part)).map(|(i, _)| call(i)).collect()
     }
 
     /// Writes `head`, the key and its entries, if there are any, and does what a delivery to a group's consumer does. Returns
@@ -351,37 +365,78 @@ impl<'a> Call<'a> {
         head: impl FnOnce(&mut Writer<'_>),
     ) -> Result<bool, CommandError> {
         let key = Key::new(args.get(i));
-        let begin = |reply: &mut Writer<'_>| {
-            head(reply);
-            if reply.protocol() == Protocol::Resp2 {
-                reply.array(2);
-            }
-            reply.bulk(key.bytes);
+        let Some((name, consumer)) = self.group else {
+            return self.write_behind(keys, at, &key, wanted, reply, head);
         };
-        if let Some((group, consumer)) = self.group {
-            let has_served =
-                keys.change(at.db, &key, at.now_ms, at.clock, |stream: &mut Change<'_, Stream>| {
-                    let has_something = self.has(stream.view(), wanted);
-                    if has_something || !self.is_again {
-                        stream.see_consumer(group, consumer, at.now_ms);
-                    }
-                    if !has_something {
-                        return false;
-                    }
-                    begin(reply);
-                    match wanted {
-                        Wanted::After(after) => {
-                            self.history(stream, group, consumer, after, at.now_ms, reply);
+        let is_served =
+            keys.change(at.db, &key, at.now_ms, at.clock, |stream: &mut Change<'_, Stream>| {
+                let view = stream.view();
+                let read_to = view.group(name).expect("it was checked").last_id;
+                let given = self.write_given(view, read_to, key.bytes, wanted, reply, head);
+                if given.is_some() || !self.is_again {
+                    stream.see_consumer(name, consumer, at.now_ms);
+                }
+                match (&given, wanted) {
+                    (None, _) => {}
+                    (Some(ids), Wanted::After(_)) => {
+                        for &id in ids {
+                            let group = stream.view().group(name).expect("it was checked");
+                            let deliveries = group.pending(id).expect("it was found").deliveries;
+                            stream.set_pending(name, id, consumer, at.now_ms, deliveries.saturating_add(1));
                         }
-                        _ => self.deliver(stream, group, consumer, at.now_ms, reply),
                     }
-                    true
-                })?;
-            return Ok(has_served.unwrap_or(false));
-        }
-        match (keys.view::<Stream>(at.db, &key, at.now_ms, at.touch)?, wanted) {
-            (Some(stream), Wanted::After(after)) if self.has(stream, wanted) => {
-                begin(reply);
+                    (Some(ids), _) => stream.deliver(name, consumer, ids, at.now_ms, self.needs_no_ack),
+                }
+                given.is_some()
+            })?;
+        Ok(is_served.unwrap_or(false))
+    }
+
+    /// Writes what `serve` would write for the key, which was checked, if everything before it in the list were served. For a group,
+    /// nothing changes.
+    fn show(
+        &self,
+        keys: &mut Keyspace,
+        at: &At,
+        args: &Args<'_>,
+        i: usize,
+        wanted: Wanted,
+        reply: &mut Writer<'_>,
+    ) -> Result<bool, CommandError> {
+        let key = Key::new(args.get(i));
+        let Some((name, _)) = self.group else {
+            return self.write_behind(keys, at, &key, wanted, reply, |_| ());
+        };
+        let stream = keys.peek_view::<Stream>(at.db, &key, at.now_ms)?.expect("it was checked");
+        let last_id = stream.group(name).expect("it was checked").last_id;
+        let read_to = self.read_to(stream, last_id, args, i);
+        Ok(self.write_given(stream, read_to, key.bytes, wanted, reply, |_| ()).is_some())
+    }
+
+    /// How far the group, now at `last_id`, has read when it is the turn of the key at word `i`: the same key may stand before it.
+    fn read_to(&self, stream: &Stream, last_id: StreamId, args: &Args<'_>, i: usize) -> StreamId {
+        let is_before =
+            |&j: &usize| args.get(j) == args.get(i) && matches!(self.wanted(args, j), Ok(Wanted::New));
+        let times = (self.first_key..i).filter(is_before).count();
+        let Some(start) = last_id.next().filter(|_| times > 0) else { return last_id };
+        let entries = stream.range(start, StreamId::MAX).take(self.limit.saturating_mul(times));
+        entries.last().map_or(last_id, |entry| entry.id)
+    }
+
+    /// Without a group: writes `head`, the key and the entries behind an id, if there are any. Returns whether there are.
+    fn write_behind(
+        &self,
+        keys: &mut Keyspace,
+        at: &At,
+        key: &Key<'_>,
+        wanted: Wanted,
+        reply: &mut Writer<'_>,
+        head: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<bool, CommandError> {
+        match (keys.view::<Stream>(at.db, key, at.now_ms, at.touch)?, wanted) {
+            (Some(stream), Wanted::After(after)) if stream.last_entry_id() > Some(after) => {
+                head(reply);
+                write_key(reply, key.bytes);
                 let start = after.next().expect("there is an entry behind it");
                 write_entries(reply, stream.range(start, StreamId::MAX), self.limit);
                 Ok(true)
@@ -390,55 +445,80 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Entries that the consumer was given before, nil for deleted ones.
-    fn history(
+    /// Writes `head`, the key and what the group's consumer gets, when the group has been read up to `read_to`. Returns the ids of
+    /// entries that are there; nothing if it wrote nothing.
+    fn write_given(
         &self,
-        stream: &mut Change<'_, Stream>,
-        name: &[u8],
-        consumer: &[u8],
-        after: StreamId,
-        now_ms: i64,
+        stream: &Stream,
+        read_to: StreamId,
+        key: &[u8],
+        wanted: Wanted,
         reply: &mut Writer<'_>,
-    ) {
-        let view = stream.view();
-        let group = view.group(name).expect("it was checked");
-        let start = after.next().expect("the largest id asks for new entries");
-        let pending: Vec<(StreamId, u64)> = group
-            .pending_of(group.consumer(consumer).expect("it was seen"), start..=StreamId::MAX)
-            .take(self.limit)
-            .map(|(id, pending)| (id, pending.deliveries))
-            .collect();
-        reply.array(pending.len());
-        for (id, deliveries) in pending {
-            if let Some(entry) = stream.view().entry(id) {
-                write_entry(reply, entry);
-                stream.set_pending(name, id, consumer, now_ms, deliveries.saturating_add(1));
-            } else {
-                reply.array(2);
-                id::write(reply, id);
-                reply.null_array();
-            }
+        head: impl FnOnce(&mut Writer<'_>),
+    ) -> Option<Vec<StreamId>> {
+        if let Wanted::After(after) = wanted {
+            head(reply);
+            write_key(reply, key);
+            return Some(self.write_history(stream, read_to, after, reply));
         }
-    }
-
-    /// New entries.
-    fn deliver(
-        &self,
-        stream: &mut Change<'_, Stream>,
-        name: &[u8],
-        consumer: &[u8],
-        now_ms: i64,
-        reply: &mut Writer<'_>,
-    ) {
-        let view = stream.view();
-        let last_id = view.group(name).expect("it was checked").last_id;
-        let start = last_id.next().expect("there is an entry behind it");
-        let entries = view.range(start, StreamId::MAX);
+        if stream.last_entry_id() <= Some(read_to) {
+            return None;
+        }
+        head(reply);
+        write_key(reply, key);
+        let start = read_to.next().expect("there is an entry behind it");
+        let entries = stream.range(start, StreamId::MAX);
         let ids: Vec<StreamId> = entries.clone().take(self.limit).map(|entry| entry.id).collect();
         reply.array(ids.len());
         entries.take(ids.len()).for_each(|entry| write_entry(reply, entry));
-        stream.deliver(name, consumer, &ids, now_ms, self.needs_no_ack);
+        Some(ids)
     }
+
+    /// Writes entries that the consumer was given before, nil for deleted ones. Returns the ids of the others. What the group gave
+    /// away from its last id up to `read_to`, it gave to this consumer.
+    fn write_history(
+        &self,
+        stream: &Stream,
+        read_to: StreamId,
+        after: StreamId,
+        reply: &mut Writer<'_>,
+    ) -> Vec<StreamId> {
+        let (name, consumer) = self.group.expect("a group has a history");
+        let group = stream.group(name).expect("it was checked");
+        let start = after.next().expect("the largest id asks for new entries");
+        let pending = group.consumer(consumer).into_iter();
+        let pending = pending.flat_map(|consumer| group.pending_of(consumer, start..=StreamId::MAX));
+        let mut ids: Vec<StreamId> = pending.take(self.limit).map(|(id, _)| id).collect();
+        if read_to > group.last_id && !self.needs_no_ack {
+            let start = start.max(group.last_id.next().expect("there is one behind it"));
+            ids.extend(stream.range(start, read_to).take(self.limit).map(|entry| entry.id));
+            ids.sort_unstable();
+            ids.dedup();
+            ids.truncate(self.limit);
+        }
+        reply.array(ids.len());
+        ids.retain(|&id| match stream.entry(id) {
+            Some(entry) => {
+                write_entry(reply, entry);
+                true
+            }
+            None => {
+                reply.array(2);
+                id::write(reply, id);
+                reply.null_array();
+                false
+            }
+        });
+        ids
+    }
+}
+
+/// Writes a key, which its entries follow.
+fn write_key(reply: &mut Writer<'_>, key: &[u8]) {
+    if reply.protocol() == Protocol::Resp2 {
+        reply.array(2);
+    }
+    reply.bulk(key);
 }
 
 fn unbalanced(is_group: bool) -> CommandError {

@@ -193,6 +193,129 @@ fn a_key_of_another_type_serves_nobody() {
     }
 }
 
+#[test]
+fn a_group_delivers_from_all_keys_or_from_none() {
+    let mut rig = Rig::new(2);
+    let (reader, other) = (rig.connect(0), rig.connect(1));
+    let keys = ["a", "b", "c", "d", "e"];
+    for (n, key) in keys.into_iter().enumerate() {
+        assert_eq!(rig.ask(other, &format!("XADD {key} {} f v", n + 1)), format!("{}-0", n + 1));
+    }
+    for lacking in keys {
+        for key in keys {
+            rig.ask(other, &format!("XGROUP DESTROY {key} g"));
+            if key != lacking {
+                assert_eq!(rig.ask(other, &format!("XGROUP CREATE {key} g 0")), "OK");
+            }
+        }
+        for call in ["", "BLOCK 0 ", "NOACK "] {
+            assert_eq!(
+                rig.ask(reader, &format!("XREADGROUP GROUP g me {call}STREAMS a b c d e > > > > >")),
+                format!(
+                    "NOGROUP No such key '{lacking}' or consumer group 'g' in XREADGROUP with GROUP option"
+                )
+            );
+        }
+        let group =
+            "[[name, g, consumers, 0, pending, 0, last-delivered-id, 0-0, entries-read, nil, lag, 1]]";
+        for key in keys {
+            let expected = if key == lacking { "[]" } else { group };
+            assert_eq!(rig.ask(other, &format!("XINFO GROUPS {key}")), expected, "{key}, lacking {lacking}");
+        }
+    }
+    assert_eq!(rig.ask(other, "XGROUP CREATE e g 0"), "OK");
+    let entries = |ids: [u8; 5]| {
+        let of = |(key, id): (&str, u8)| format!("[{key}, [[{id}-0, [f, v]]]]");
+        format!("[{}]", keys.into_iter().zip(ids).map(of).collect::<Vec<_>>().join(", "))
+    };
+    let call = |id: &str| format!("XREADGROUP GROUP g me COUNT 5 STREAMS a b c d e {}", [id; 5].join(" "));
+    assert_eq!(rig.ask(reader, &call(">")), entries([1, 2, 3, 4, 5]));
+    assert_eq!(rig.ask(reader, &call(">")), "nil");
+    assert_eq!(
+        rig.ask(reader, &format!("MULTI | {} | EXEC", call("0"))),
+        format!("OK | QUEUED | [{}]", entries([1, 2, 3, 4, 5]))
+    );
+    for (n, key) in keys.into_iter().enumerate() {
+        let pending = format!("[[{}-0, me, 0, 2]]", n + 1);
+        assert_eq!(rig.ask(other, &format!("XPENDING {key} g - + 9")), pending);
+    }
+    assert_nobody_waits(&mut rig);
+}
+
+#[test]
+fn a_consumer_that_waits_is_noted() {
+    for keys in ["b c", "a d", "a b"] {
+        let mut rig = Rig::new(2);
+        let (waiter, other) = (rig.connect(0), rig.connect(1));
+        for key in keys.split(' ') {
+            rig.ask(other, &format!("XGROUP CREATE {key} g $ MKSTREAM"));
+        }
+        assert_eq!(rig.ask(waiter, &format!("XREADGROUP GROUP g me BLOCK 50 STREAMS {keys} > >")), "");
+        tick(&mut rig, 7);
+        for key in keys.split(' ') {
+            assert_eq!(
+                rig.ask(other, &format!("XINFO CONSUMERS {key} g")),
+                "[[name, me, pending, 0, idle, 7, inactive, -1]]",
+                "{keys}"
+            );
+        }
+        tick(&mut rig, 43);
+        assert_eq!(rig.replies(waiter), "nil");
+        assert_nobody_waits(&mut rig);
+    }
+}
+
+/// Two who wait for a key that they share: whatever a consumer has pending, it has been told of.
+#[test]
+fn what_is_delivered_is_told_in_every_order_of_messages() {
+    for seed in 0..300u64 {
+        let mut rig = Rig::new(2);
+        let mut rng = Rng::new(seed);
+        let (first, second, other) = (rig.connect(0), rig.connect(1), rig.connect(0));
+        for key in ["a", "b", "d"] {
+            rig.ask(other, &format!("XGROUP CREATE {key} g $ MKSTREAM"));
+        }
+        let mut steps = vec![
+            (first, "XREADGROUP GROUP g first BLOCK 0 STREAMS a b > >"),
+            (other, "XADD d 1 f v"),
+            (other, "XADD b 1 f v"),
+            (second, "XREADGROUP GROUP g second COUNT 1 BLOCK 0 STREAMS b d > >"),
+            (other, "XADD b 2 f v"),
+            (other, "XADD a 1 f v"),
+        ];
+        if rng.below(2) == 0 {
+            steps.swap(1, 3);
+        }
+        steps.reverse();
+        let mut in_flight: Vec<VecDeque<ShardMessage>> = vec![VecDeque::new(), VecDeque::new()];
+        while !steps.is_empty() || in_flight.iter().any(|queue| !queue.is_empty()) {
+            for shard in &mut rig.shards {
+                while let Some((target, message)) = shard.take_message() {
+                    in_flight[usize::from(target)].push_back(message);
+                }
+            }
+            let choice = rng.below(3) as usize;
+            if let Some(message) = in_flight.get_mut(choice).and_then(VecDeque::pop_front) {
+                rig.shards[choice].message(message, rig.now_ms);
+            } else if choice == 2
+                && let Some((peer, step)) = steps.pop()
+            {
+                rig.send(peer, step);
+            }
+        }
+        rig.carry();
+        for (peer, name) in [(first, "first"), (second, "second")] {
+            let told = rig.replies(peer);
+            let pending =
+                ["a", "b", "d"].map(|key| rig.ask(other, &format!("XPENDING {key} g - + 9 {name}")));
+            let pending: usize = pending.iter().map(|of| of.matches(name).count()).sum();
+            assert_eq!(told.matches("[f, v]").count(), pending, "seed {seed}, {name} was told {told}");
+            assert!(pending > 0, "seed {seed}, {name} waits");
+        }
+        assert_nobody_waits(&mut rig);
+    }
+}
+
 /// A waiter with keys on two shards is told twice, while its time runs out: it gets one element or none, and the other stays.
 #[test]
 fn every_order_of_messages_serves_exactly_once() {

@@ -212,15 +212,88 @@ fn several_shards_give_the_same_replies() {
             "XREADGROUP GROUP g c COUNT 2 STREAMS s t > 0",
             "XREADGROUP GROUP g c STREAMS t s > >",
             "XREADGROUP GROUP g c STREAMS t s > >",
+            "XREADGROUP GROUP g d STREAMS s t 0 >",
+            "XREADGROUP GROUP g d NOACK COUNT 1 STREAMS s t > 5",
         ] {
             assert_eq!(gathered(&mut apart, protocol, call), Ok(here.run(call)), "{call}");
+            assert_eq!(apart.keys.digest(), here.keys.digest(), "{call}");
         }
         apart.check_journal();
     }
-    // A wrong id is seen wherever its key lives; nothing has changed by then.
-    let mut bench = bench();
-    assert!(gathered(&mut bench, Protocol::Resp2, "XREADGROUP GROUP g c STREAMS s t > x").is_err());
-    assert_eq!(bench.run("XINFO CONSUMERS s g"), "[]");
+}
+
+#[test]
+fn one_that_is_refused_keeps_all_from_delivering() {
+    let invalid = "ERR Invalid stream ID specified as stream command argument";
+    let missing = "NOGROUP No such key 'missing' or consumer group 'g' in XREADGROUP with GROUP option";
+    for (keys, error) in [
+        ("s t > x", invalid),
+        ("s missing t > > >", missing),
+        ("s t missing k x 0 > >", invalid),
+        ("s t missing k > 0 > x", missing),
+        ("s s k > > >", "WRONGTYPE Operation against a key holding the wrong kind of value"),
+    ] {
+        check(
+            &format!(
+                "SET k v | XADD s 1 a b | XADD t 2 a b | XGROUP CREATE s g 0 | XGROUP CREATE t g 0 | \
+                 XREADGROUP GROUP g c BLOCK 0 STREAMS {keys} | XINFO CONSUMERS s g | XINFO CONSUMERS t g | XPENDING s g"
+            ),
+            &format!("OK | 1-0 | 2-0 | OK | OK | {error} | [] | [] | [0, nil, nil, nil]"),
+        );
+    }
+}
+
+#[test]
+fn notes_who_asks_where_there_is_nothing() {
+    let seen = "[[name, c, pending, 0, idle, 5, inactive, -1]]";
+    for (call, reply) in [
+        ("STREAMS s t u > > >", "[[u, [[1-0, [a, b]]]]]"),
+        ("STREAMS s t > >", "nil"),
+        ("BLOCK 0 STREAMS s t > >", "nil"),
+    ] {
+        check(
+            &format!(
+                "XADD u 1 a b | XGROUP CREATE s g $ MKSTREAM | XGROUP CREATE t g $ MKSTREAM | XGROUP CREATE u g 0 | \
+                 XREADGROUP GROUP g c {call} | @5ms | XINFO CONSUMERS s g | XINFO CONSUMERS t g | \
+                 XREADGROUP BLOCK 0 GROUP g c BLOCK 0 STREAMS s t > > | XINFO CONSUMERS s g"
+            ),
+            &format!("1-0 | OK | OK | OK | {reply} | {seen} | {seen} | nil | {seen}"),
+        );
+    }
+}
+
+#[test]
+fn a_key_named_twice_has_had_its_turn() {
+    let (first, second, third) = ("[1-0, [a, b]]", "[2-0, [a, b]]", "[3-0, [a, b]]");
+    let old = "[5-0, [c, d]]";
+    for (call, expected) in [
+        ("STREAMS s t s > > >", format!("[[s, [{first}, {second}, {third}]], [t, [{old}]]]")),
+        (
+            "COUNT 1 STREAMS s t s s > 0 > 0",
+            format!("[[s, [{first}]], [t, []], [s, [{second}]], [s, [{first}]]]"),
+        ),
+        (
+            "COUNT 2 STREAMS s s t s s 0 > 0 1 2",
+            format!("[[s, []], [s, [{first}, {second}]], [t, []], [s, [{second}]], [s, []]]"),
+        ),
+        ("NOACK COUNT 2 STREAMS s t s > > 0", format!("[[s, [{first}, {second}]], [t, [{old}]], [s, []]]")),
+        (
+            "COUNT 2 STREAMS s s s t s > > > > >",
+            format!("[[s, [{first}, {second}]], [s, [{third}]], [t, [{old}]]]"),
+        ),
+    ] {
+        let (mut here, mut apart) = (bench(), Bench { gathers: true, ..bench() });
+        let call = format!("XREADGROUP GROUP g c {call}");
+        assert_eq!(here.run(&call), expected, "{call}");
+        assert_eq!(apart.run(&call), expected, "{call}, apart");
+        assert_eq!(apart.keys.digest(), here.keys.digest(), "{call}");
+        // Entries that go from one consumer to another by this call show in its history once.
+        let again = "XGROUP SETID s g 1 | XREADGROUP GROUP g d COUNT 2 STREAMS s t s > > 0";
+        assert_eq!(apart.run(again), here.run(again), "{call}");
+        let again = "XGROUP SETID s g 0 | XREADGROUP GROUP g d STREAMS s t s s > > 0 1";
+        assert_eq!(apart.run(again), here.run(again), "{call}");
+        assert_eq!(apart.keys.digest(), here.keys.digest(), "{call}");
+    }
 }
 
 #[test]
