@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 /// The longest time a read waits for others. Only a shard with nothing to do waits at all.
-pub const PATIENCE: Duration = Duration::from_micros(60);
+pub const PATIENCE: Duration = Duration::from_micros(80);
 /// Reads of one millisecond for each read that is waited for: as many as come within `PATIENCE`.
-const READS_EACH: usize = 16;
+const READS_EACH: usize = 12;
 /// Clients that must be active for each read that is waited for: of few clients, those that wait may be all there are.
 const CLIENTS_EACH: usize = 8;
 
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn waits_for_several_only_where_many_come_from_many() {
         assert_eq!(wanted(&[]), 1);
-        assert_eq!(wanted(&[(90, 50)]), 5);
+        assert_eq!(wanted(&[(90, 50)]), 6);
         assert_eq!(wanted(&[(90, 20)]), 2, "of twenty clients, two");
         assert_eq!(wanted(&[(90, 8)]), 1);
         assert_eq!(wanted(&[(90, 1)]), 1);

@@ -9,7 +9,7 @@
 use std::convert::Infallible;
 
 use crate::store::ordered::{CHUNK_SLOTS, SHORT_BYTES_MAX};
-use crate::sys::cell::{Cell, Payload};
+use crate::sys::cell::{Cell, Payload, prefetch};
 
 /// No id.
 pub const NONE: u32 = u32::MAX;
@@ -106,6 +106,20 @@ impl Members {
             Name::Short(len, bytes) => &bytes[..usize::from(*len)],
             Name::Long(cell) => cell.key(),
             Name::Free { .. } => unreachable!("ids are dropped with their members"),
+        }
+    }
+
+    /// Asks the processor for a member's slot.
+    #[inline]
+    pub fn prefetch(&self, id: u32) {
+        prefetch(self.slot(id));
+    }
+
+    /// Asks the processor for a member's bytes, where they are not in its slot. Reads the slot.
+    #[inline]
+    pub fn prefetch_bytes(&self, id: u32) {
+        if let Name::Long(cell) = &self.slot(id).name {
+            cell.prefetch();
         }
     }
 

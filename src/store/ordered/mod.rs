@@ -212,7 +212,21 @@ impl Ordered {
             self.tidy_after(removed);
             left -= removed;
         }
+        if ranks.len() == 1 {
+            self.prefetch_from(ranks.start);
+        }
         ranks.len()
+    }
+
+    /// Asks the processor for what the next removal at this rank will touch, and of the one after it the slot: who takes members from an
+    /// end takes more of them.
+    fn prefetch_from(&self, rank: usize) {
+        if let Some(position) = self.tree.position(rank) {
+            self.members.prefetch_bytes(self.tree.entry(position).id);
+            if let Some(next) = self.tree.next(position) {
+                self.members.prefetch(self.tree.entry(next).id);
+            }
+        }
     }
 
     /// Shows some `slots` members, in no order, and returns the cursor to go on from: 0 begins and 0 ends. Every member that is in the
