@@ -122,7 +122,7 @@ const COMPARISONS: &[(&str, Comparison, &str)] = &[
     ("RANDOMKEY", Comparison::Kind, "it is random"),
     ("OBJECT ENCODING", Comparison::Encoding, "see `ENCODINGS`"),
     ("OBJECT REFCOUNT", Comparison::Kind, "Redis shares small integers; here nothing is shared"),
-    ("OBJECT IDLETIME", SECONDS, "as TTL"),
+    ("OBJECT IDLETIME", Comparison::Kind, "a command that is refused after it has looked at its key touches it in Redis alone"),
     ("HELLO", Comparison::Kind, "names the server, its version and the connection"),
     ("COMMAND GETKEYS", Comparison::Exact, "unlike COMMAND alone"),
     ("COMMAND INFO nosuch", Comparison::Exact, "as COMMAND GETKEYS: no server has this command"),

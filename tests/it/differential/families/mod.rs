@@ -413,7 +413,7 @@ impl Generator {
         }
     }
 
-    fn float(&mut self) -> Vec<u8> {
+    pub fn float(&mut self) -> Vec<u8> {
         #[rustfmt::skip]
         const EDGES: &[&str] = &[
             "0", "-0", "0.1", "0.30000000000000004", "1e3", "1e-7", "5.0e+3", "1.5e300", "-2.5e-300", "1e400", "-1e400", "1e-400", "5e-324",

@@ -12,7 +12,7 @@ pub const FAMILY: Family = Family {
     patterns: &[
         (10, "RPUSH key {+ element}"),
         (5, "SADD key {+ element}"),
-        (5, "ZADD key {+ float element}"),
+        (5, "ZADD key {+ score element}"),
         (5, "DEL key"),
         (8, "SET weight-of number"),
         (5, "HSET hash-of 'f number 'g text"),
@@ -39,6 +39,13 @@ fn argument(generator: &mut Generator, kind: &str) -> Option<Vec<u8>> {
     Some(match kind {
         "element" if generator.chance(1) => generator.value(),
         "element" => generator.below(if generator.is_wide { 300 } else { 20 }).to_string().into_bytes(),
+        // Redis 7.0 reads packed scores before it sorts the members, and takes what that leaves in `errno` for an error in a member.
+        "score" => loop {
+            let score = generator.float();
+            if score != b"5e-324" {
+                break score;
+            }
+        },
         "weight-of" => format!("w:{}", generator.below(20)).into_bytes(),
         "hash-of" => format!("h:{}", generator.below(20)).into_bytes(),
         "number" if generator.chance(2) => edge(generator, &["x", "", "nan", "inf", "1e400", " 1", "0x10"]),
