@@ -12,10 +12,10 @@
 //!
 //! # Waiting
 //!
-//! With work at hand the shard never waits. Otherwise it first waits in its ring, for several reads if many are on their way (`pace`), up to `RING_WAIT`, since that costs one
-//! system call; only if nothing comes does it park in glommio on the ring's eventfd, so that background tasks run and an idle
-//! server uses no CPU. Before it parks it looks again at the inbox, the completions and the kernel's deferred work:
-//! the eventfd signals only once for a batch of them.
+//! With work at hand the shard never waits. Otherwise it first waits in its ring, for several reads if many are on their way (`pace`), up
+//! to `RING_WAIT`, since that costs one system call; only if nothing comes does it park in glommio on the ring's eventfd, so that
+//! background tasks run and an idle server uses no CPU. Before it parks it looks again at the inbox, the completions and the kernel's
+//! deferred work: the eventfd signals only once for a batch of them.
 
 use std::collections::VecDeque;
 use std::io;

@@ -125,8 +125,8 @@ impl<'o> Sorting<'o> {
         self.elements.iter().map(|element| pattern.key(element)).collect()
     }
 
-    /// Writes the reply; what is to be stored is returned. `look_up` says what a GET that looks at a key finds there, given the number of its
-    /// pattern, and number and bytes of the element.
+    /// Writes the reply; what is to be stored is returned. `look_up` says what a GET that looks at a key finds there, given the number
+    /// of its pattern, and number and bytes of the element.
     pub fn finish(
         self,
         look_up: &mut LookUp<'_>,
