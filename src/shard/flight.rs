@@ -22,6 +22,7 @@ use crate::commands::merge::Merge;
 use crate::metrics::Stats;
 use crate::resp::write::{Protocol, Writer};
 use crate::shard::blocked::{self, Blocked};
+use crate::shard::client::Closing;
 use crate::shard::mesh::{Call, Calls, Message, Proposal, Stage, Turn};
 use crate::shard::multi::Queued;
 use crate::shard::router::Router;
@@ -400,12 +401,22 @@ fn decide(
     drop(found);
     let (call, bulk_bytes_max) = (gathering.call, shard.core.server.config.bulk_bytes_max);
     let mut reply = Vec::new();
-    let next = ask(
-        &mut gathering,
-        Decision { db: call.db, now_ms: flight.now_ms, bulk_bytes_max, encoding: shard.core.keys.encoding },
-        &mut reply,
-        &mut shard.core.server.stats,
-    );
+    let next = if flight.ticket != 0 && is_going(shard, client, flight) {
+        // What it would take, nobody would get.
+        Next::WAIT
+    } else {
+        ask(
+            &mut gathering,
+            Decision {
+                db: call.db,
+                now_ms: flight.now_ms,
+                bulk_bytes_max,
+                encoding: shard.core.keys.encoding,
+            },
+            &mut reply,
+            &mut shard.core.server.stats,
+        )
+    };
     match next {
         Next::Wait { words, writes } => {
             writes.into_iter().for_each(|write| pack_write(shard, call, write));
@@ -432,6 +443,15 @@ fn decide(
             }
             flight.gathering = Some(gathering);
         }
+    }
+}
+
+/// Whether a client whose command may wait will not hear of what it takes. One that has ended only its input still gets the reply of
+/// a first try.
+fn is_going(shard: &Shard, client: ClientRef, flight: &Flight) -> bool {
+    match shard.client(client) {
+        None => true,
+        Some(c) => c.closing == Closing::Now || (c.closing != Closing::Open && flight.blocked.is_none()),
     }
 }
 

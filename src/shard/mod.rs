@@ -123,6 +123,8 @@ pub struct Shard {
     deadlines: BTreeMap<(i64, u64), ClientRef>,
     next_tick_ms: i64,
     wants_shutdown: bool,
+    /// Clients whose input goes on once it is done what their last command asked for.
+    to_resume: Vec<ClientRef>,
 }
 
 /// The slots of shard `shard` of `shards`: contiguous, and as even as whole slots allow.
@@ -191,6 +193,7 @@ impl Shard {
             deadlines: BTreeMap::new(),
             next_tick_ms: i64::MAX,
             wants_shutdown: false,
+            to_resume: Vec::new(),
         }
     }
 
@@ -509,14 +512,21 @@ impl Shard {
             while let Some(message) = self.to_self.pop_front() {
                 self.handle(message, now_ms);
             }
+            if self.close_killed() {
+                // They leave their lines before anybody is served.
+                continue;
+            }
             if self.core.keys.awaited().has_touched() || !self.core.passed_over.is_empty() {
                 waiters::serve(self, now_ms);
                 continue;
             }
-            let Some(request) = self.core.server.requests.pop() else { break };
+            let Some(request) = self.core.server.requests.pop() else {
+                let Some(client) = self.to_resume.pop() else { break };
+                self.resume(client, now_ms);
+                continue;
+            };
             match request {
-                Request::Kill(index) => self.close(index, Closing::Now),
-                Request::Leave(index) => self.close(index, Closing::AfterReplies),
+                Request::Kill(_) | Request::Leave(_) => unreachable!("they have been closed"),
                 Request::Shutdown => self.wants_shutdown = true,
                 Request::Unblock { index, with_error } => {
                     if let Some(c) = &self.clients[index as usize] {
@@ -544,6 +554,21 @@ impl Shard {
         if self.core.server.config.idle_seconds_max > 0 && !self.core.server.sessions.is_empty() {
             self.tick_within(now_ms, 1000);
         }
+    }
+
+    /// Sends the clients on their way out that commands have ended. Whether there were any.
+    fn close_killed(&mut self) -> bool {
+        let mut killed = Vec::new();
+        self.core.server.requests.retain(|request| {
+            killed.extend(match *request {
+                Request::Kill(index) => Some((index, Closing::Now)),
+                Request::Leave(index) => Some((index, Closing::AfterReplies)),
+                _ => return true,
+            });
+            false
+        });
+        killed.iter().for_each(|(index, closing)| self.close(*index, *closing));
+        !killed.is_empty()
     }
 
     /// Sends a client on its way out, never back from a shorter way to a longer one.

@@ -80,13 +80,19 @@ pub(super) fn run(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     }
     if queue.intents.is_empty() || !queue.intents.conflicts(&calls.claim) {
         execute::run_calls(&mut shard.core, &mut calls, now_ms);
-        return shard.send(calls.home, Message::Replies(calls));
+        return answer(shard, calls);
     }
     let id = next_id(server);
     calls.turn.transaction = id;
     calls.turn.concludes = true;
     let claim = std::mem::take(&mut calls.claim);
     queue.insert(id, Place { position: id, is_final: true, claim, calls: Some(calls) });
+}
+
+/// Sends calls home that have run. Clients that they ended leave before that: what follows must find them gone.
+fn answer(shard: &mut Shard, calls: Box<Calls>) {
+    shard.close_killed();
+    shard.send(calls.home, Message::Replies(calls));
 }
 
 /// Keeps a place for a transaction; whether nobody whom it conflicts with has one.
@@ -101,7 +107,7 @@ pub(super) fn schedule(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) ->
             let claim = std::mem::take(&mut calls.claim);
             shard.core.queue.insert(id, Place { position, is_final: true, claim, calls: None });
         }
-        shard.send(calls.home, Message::Replies(calls));
+        answer(shard, calls);
         return is_free;
     }
     let is_final = std::mem::take(&mut calls.turn.decides);
@@ -149,7 +155,7 @@ pub(super) fn release(shard: &mut Shard, id: u64, now_ms: i64) {
 fn step(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     let (id, concludes) = (calls.turn.transaction, calls.turn.concludes);
     execute::run_calls(&mut shard.core, &mut calls, now_ms);
-    shard.send(calls.home, Message::Replies(calls));
+    answer(shard, calls);
     if concludes {
         release(shard, id, now_ms);
     }
@@ -188,7 +194,7 @@ fn run_successors(shard: &mut Shard, now_ms: i64) {
             let Queue { intents, waiting, .. } = &mut shard.core.queue;
             intents.remove(&waiting[&id].claim, id);
         }
-        shard.send(calls.home, Message::Replies(calls));
+        answer(shard, calls);
     }
 }
 

@@ -35,6 +35,8 @@ enum Stop {
     Incomplete(usize),
     /// The client must wait; what is left of the input is kept.
     Held,
+    /// The command asked something of the shard, which is done before the next one runs.
+    Asked,
     /// As `Held`, until the client has read.
     Output,
     /// The replies pass the hard limit.
@@ -138,7 +140,7 @@ fn keep(shard: &mut Shard, client: ClientRef, rest: &[u8], stop: Stop) {
             c.query.extend_from_slice(rest);
             check_query_limit(shard, client);
         }
-        Stop::Held | Stop::Output => c.query.extend_from_slice(rest),
+        Stop::Held | Stop::Asked | Stop::Output => c.query.extend_from_slice(rest),
         Stop::Closing | Stop::OverOutputLimit | Stop::OverQueryLimit => c.query = Vec::new(),
         Stop::Malformed(error) => {
             c.query = Vec::new();
@@ -191,6 +193,7 @@ fn process(shard: &mut Shard, client: ClientRef, buffer: &mut [u8], now_ms: i64)
         flight::depart(shard, client, flight, now_ms);
     }
     match stop {
+        Stop::Asked => shard.to_resume.push(client),
         Stop::Output => shard.hold_for_output(client, now_ms),
         Stop::OverOutputLimit => shard.disconnect_over_output_limit(client),
         Stop::OverQueryLimit => shard.disconnect_over_query_limit(client),
@@ -337,5 +340,8 @@ fn stop_after(router: &mut Router<'_>) -> Option<Stop> {
         return Some(Stop::Output);
     }
     let is_last = |flight: &Flight| flight.is_last || flight.ends_step || flight.calls >= FLIGHT_CALLS_MAX;
-    router.flight.as_deref().is_some_and(is_last).then_some(Stop::Held)
+    if router.flight.as_deref().is_some_and(is_last) {
+        return Some(Stop::Held);
+    }
+    (!router.core.server.requests.is_empty()).then_some(Stop::Asked)
 }

@@ -301,10 +301,10 @@ impl<'a> Router<'a> {
             self.claim(&call, args);
         }
         self.push_merged(call, words, merge, is_wanted, local, targets, Vec::new());
-        if reach == Reach::Settings
+        if reach != Reach::Keyspace
             && let Some(flight) = self.flight
         {
-            // What follows must find the settings changed.
+            // What follows must find the settings changed, and the clients gone.
             flight.ends_step = true;
         }
     }

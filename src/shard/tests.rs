@@ -2,12 +2,16 @@
 
 mod blocking;
 mod transactions;
+mod waiting;
 
 use std::sync::Arc;
 
 use super::*;
 use crate::base::slot::key_slot;
 use crate::commands::testing::{START_MS, shown};
+
+/// More messages than any of these tests needs.
+const MESSAGES_MAX: usize = 10_000;
 
 /// Shards, and a clock.
 struct Rig {
@@ -56,6 +60,7 @@ impl Rig {
         while let Some((target, message)) = self.shards.iter_mut().find_map(Shard::take_message) {
             self.shards[usize::from(target)].message(message, self.now_ms);
             carried += 1;
+            assert!(carried < MESSAGES_MAX, "messages go round in circles");
         }
         carried
     }

@@ -255,3 +255,17 @@ pub(super) fn leave(shard: &mut Shard, ticket: u64, client: Option<ClientRef>, n
     }
     serve(shard, now_ms);
 }
+
+#[cfg(test)]
+impl Core {
+    /// The type of value that serves a waiter.
+    pub fn kind_of_waiter(&self, ticket: u64) -> object::Kind {
+        self.blocking(self.waiters[&ticket].call.row).kind
+    }
+
+    /// The words with which a waiter is tried again.
+    pub fn words_of_waiter(&self, ticket: u64) -> Vec<String> {
+        let words = &self.waiters[&ticket].words;
+        words.args().iter_from(0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+}

@@ -132,11 +132,13 @@ impl<'a> Effect<'a> {
         }
     }
 
-    /// Whether it may be what somebody waits for at its key: what only takes away from a stream, or notes who reads it, is not.
+    /// Whether it may be what somebody waits for at its key: what only takes away from a stream, or notes who reads it, is not. Where a
+    /// group stands is that of a delivery nearly always; who moves a group otherwise touches its key (XGROUP SETID).
     fn may_serve(&self) -> bool {
         !matches!(
             self,
-            Effect::StreamConsumer { .. }
+            Effect::StreamGroup { .. }
+                | Effect::StreamConsumer { .. }
                 | Effect::StreamConsumerDelete { .. }
                 | Effect::StreamPending { .. }
                 | Effect::StreamAck { .. }

@@ -2,7 +2,7 @@
 //! waits while the source is missing; nil once the timeout, seconds, is over.
 
 use crate::base::args::{Args, OwnedArgs};
-use crate::commands::blocking::{Blocking, last_word_seconds, last_word_timeout_ms};
+use crate::commands::blocking::{Blocking, last_word_seconds, last_word_timeout_ms, words_to_wait};
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{Decided, Decision, Gather, Next, Part};
@@ -28,7 +28,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let (source, destination) = (cx.key(args, 1), cx.key(args, 2));
     if !moving::move_one(cx, (&source, from), (&destination, to))? {
         cx.reply.null();
-        cx.wait(None);
+        cx.wait(words_to_wait(args, args.len() - 1));
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<
     last_word_seconds(args, at.now_ms)?;
     if parts[0] == Part::Absent {
         reply.null();
-        return Ok(Next::WAIT);
+        return Ok(Next::Wait { words: words_to_wait(args, args.len() - 1), writes: Vec::new() });
     }
     (moving::GATHER.decide)(at, &twin(args).args(), parts, reply)
 }

@@ -3,7 +3,7 @@
 
 use crate::base::args::{Args, OwnedArgs};
 use crate::commands::blocking::{
-    ALL_BUT_LAST, Blocking, first_found, last_word_seconds, last_word_timeout_ms,
+    ALL_BUT_LAST, Blocking, first_found, last_word_seconds, last_word_timeout_ms, words_to_wait,
 };
 use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
@@ -47,7 +47,7 @@ fn run(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> Outcome {
         }
     }
     cx.reply.null_array();
-    cx.wait(None);
+    cx.wait(words_to_wait(args, args.len() - 1));
     Ok(())
 }
 

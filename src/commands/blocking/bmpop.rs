@@ -1,30 +1,34 @@
 //! BLMPOP timeout numkeys key ... LEFT | RIGHT [COUNT n] and BZMPOP timeout numkeys key ... MIN | MAX [COUNT n] — as LMPOP and ZMPOP, and
 //! wait while no key holds what they want; nil once the timeout, seconds, is over.
 
-use crate::base::args::{Args, OwnedArgs};
-use crate::commands::blocking::{BEHIND_TIMEOUT, Blocking, seconds};
+use crate::base::args::Args;
+use crate::commands::blocking::{BEHIND_TIMEOUT, Blocking, seconds, words_to_wait};
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{Decided, Decision, Gather, Next, Part};
 use crate::commands::list::mpop;
-use crate::commands::sorted_set::{PopQuery, ZMPOP, pop_many};
+use crate::commands::sorted_set::{PopQuery, decide_popped, pop_many, read_popped};
 use crate::resp::write::Writer;
 use crate::store::object::Kind;
 
+/// The word with the count of keys; the timeout is the one before it.
+const NUMKEYS: usize = 2;
+const TIMEOUT: usize = 1;
+
 pub static BLMPOP: Blocking = blocking(
     Kind::List,
-    |cx, args, word| (mpop::GATHER.read)(cx, &twin(args).args(), word - 1),
+    |cx, args, word| mpop::read(cx, args, NUMKEYS, word),
     |at, args, parts, reply| {
-        mpop::Options::parse(args, 2)?;
-        decide(at, args, parts, reply, &mpop::GATHER)
+        mpop::Options::parse(args, NUMKEYS)?;
+        decide(at, args, parts, reply, mpop::decide)
     },
 );
 pub static BZMPOP: Blocking = blocking(
     Kind::SortedSet,
-    |cx, args, word| (ZMPOP.read)(cx, &twin(args).args(), word - 1),
+    |cx, args, word| read_popped(cx, args, NUMKEYS, word),
     |at, args, parts, reply| {
-        PopQuery::parse(args, 2)?;
-        decide(at, args, parts, reply, &ZMPOP)
+        PopQuery::parse(args, NUMKEYS)?;
+        decide(at, args, parts, reply, decide_popped)
     },
 );
 
@@ -45,11 +49,11 @@ const fn blocking(
 
 /// Redis looks at the timeout, the first word, after all others.
 fn timeout_ms(args: &Args<'_>, now_ms: i64) -> Result<Option<u64>, CommandError> {
-    seconds(args.get(1), now_ms)
+    seconds(args.get(TIMEOUT), now_ms)
 }
 
 pub fn blmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    let options = mpop::Options::parse(args, 2)?;
+    let options = mpop::Options::parse(args, NUMKEYS)?;
     timeout_ms(args, cx.now_ms)?;
     for word in options.keys {
         if mpop::pop_some_with_key(cx, &cx.key(args, word), options.end, options.count)? {
@@ -57,12 +61,12 @@ pub fn blmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         }
     }
     cx.reply.null_array();
-    cx.wait(None);
+    cx.wait(words_to_wait(args, TIMEOUT));
     Ok(())
 }
 
 pub fn bzmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    let query = PopQuery::parse(args, 2)?;
+    let query = PopQuery::parse(args, NUMKEYS)?;
     timeout_ms(args, cx.now_ms)?;
     for word in query.keys() {
         if pop_many(cx, &cx.key(args, word), query.which, query.count)? {
@@ -70,13 +74,8 @@ pub fn bzmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         }
     }
     cx.reply.null_array();
-    cx.wait(None);
+    cx.wait(words_to_wait(args, TIMEOUT));
     Ok(())
-}
-
-/// The words of the command that does not wait: all but the timeout.
-fn twin(args: &Args<'_>) -> OwnedArgs {
-    OwnedArgs::new((0..args.len()).filter(|word| *word != 1).map(|word| args.get(word)))
 }
 
 /// The decision, once the words behind the timeout are known to be right.
@@ -85,12 +84,12 @@ fn decide(
     args: &Args<'_>,
     parts: &mut [Part],
     reply: &mut Writer<'_>,
-    twins: &Gather,
+    twins: fn(Decision, &Args<'_>, usize, &mut [Part], &mut Writer<'_>) -> Decided,
 ) -> Decided {
     timeout_ms(args, at.now_ms)?;
     let is_nothing = parts.iter().all(|part| *part == Part::Absent);
-    let next = (twins.decide)(at, &twin(args).args(), parts, reply)?;
-    Ok(if is_nothing { Next::WAIT } else { next })
+    let next = twins(at, args, NUMKEYS, parts, reply)?;
+    Ok(if is_nothing { Next::Wait { words: words_to_wait(args, TIMEOUT), writes: Vec::new() } } else { next })
 }
 
 #[cfg(test)]

@@ -82,7 +82,15 @@ fn first_found(
         }
     }
     reply.null_array();
-    Ok(Next::WAIT)
+    Ok(Next::Wait { words: words_to_wait(args, args.len() - 1), writes: Vec::new() })
+}
+
+/// The words with which a call is tried again, unless they are the same: its timeout, at word `timeout`, was right when it began to
+/// wait, and later, when its end would be out of range, nobody looks at it again.
+fn words_to_wait(args: &Args<'_>, timeout: usize) -> Option<OwnedArgs> {
+    const FOR_EVER: &[u8] = b"0";
+    let word = |i| if i == timeout { FOR_EVER } else { args.get(i) };
+    (args.get(timeout) != FOR_EVER).then(|| OwnedArgs::new((0..args.len()).map(word)))
 }
 
 /// Milliseconds, rounded up, of a timeout in seconds that begins now. It is read as a long double, so it may have a part, and down to

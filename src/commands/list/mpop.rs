@@ -15,7 +15,12 @@ use crate::store::effect::End;
 use crate::store::keyspace::Key;
 use crate::store::list::List;
 
-pub const GATHER: Gather = Gather { reads_key_alone: false, read, decide, reads_undeclared: false };
+pub const GATHER: Gather = Gather {
+    reads_key_alone: false,
+    read: |cx, args, i| read(cx, args, 1, i),
+    decide: |at, args, parts, reply| decide(at, args, 1, parts, reply),
+    reads_undeclared: false,
+};
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let options = Options::parse(args, 1)?;
@@ -85,9 +90,10 @@ impl Options {
 
 // Across shards -----------------------------------------------------------------------------------------------
 
-/// The array of the elements that would go: the decision takes that of the first list there is.
-fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
-    let Ok(options) = Options::parse(args, 1) else { return Part::Absent };
+/// The array of the elements that would go from the key at word `i`: the decision takes that of the first list there is. The count
+/// of keys is at word `numkeys`, also for `decide`.
+pub(in crate::commands) fn read(cx: &mut Cx<'_>, args: &Args<'_>, numkeys: usize, i: usize) -> Part {
+    let Ok(options) = Options::parse(args, numkeys) else { return Part::Absent };
     let key = cx.key(args, i);
     match cx.keys.peek_view::<List>(cx.db, &key, cx.now_ms) {
         Err(_) => Part::WrongType,
@@ -103,8 +109,14 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     }
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
-    let options = Options::parse(args, 1)?;
+pub(in crate::commands) fn decide(
+    at: Decision,
+    args: &Args<'_>,
+    numkeys: usize,
+    parts: &mut [Part],
+    reply: &mut Writer<'_>,
+) -> Decided {
+    let options = Options::parse(args, numkeys)?;
     let first = options.keys.zip(&*parts).find(|(_, part)| **part != Part::Absent);
     match first {
         Some((i, Part::Reply(elements))) => {

@@ -23,7 +23,8 @@ use crate::commands::table::{Command, Flag, Group, Keys, ONE_KEY, Spread, TWO_KE
 use crate::resp::write::{Protocol, Writer};
 use crate::store::listpack::Item;
 
-pub(in crate::commands) use pop::{Query as PopQuery, Which, ZMPOP, pop_many, pop_one};
+use pop::ZMPOP;
+pub(in crate::commands) use pop::{Query as PopQuery, Which, decide_popped, pop_many, pop_one, read_popped};
 
 const Z: Group = Group::SortedSet;
 const READ: &[Flag] = &[ReadOnly];

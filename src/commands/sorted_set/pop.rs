@@ -14,7 +14,12 @@ use crate::store::listpack::Item;
 use crate::store::object::Value;
 use crate::store::sorted_set::{SortedSet, SortedSetRef};
 
-pub const ZMPOP: Gather = Gather { reads_key_alone: false, read, decide, reads_undeclared: false };
+pub const ZMPOP: Gather = Gather {
+    reads_key_alone: false,
+    read: |cx, args, i| read_popped(cx, args, 1, i),
+    decide: |at, args, parts, reply| decide_popped(at, args, 1, parts, reply),
+    reads_undeclared: false,
+};
 
 /// The end at which members are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,10 +198,10 @@ impl Query {
     }
 }
 
-/// A set of the members that would go from a key.
-fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
+/// A set of the members that would go from the key at word `i`. The count of keys is at word `numkeys`, also for the decision.
+pub(in crate::commands) fn read_popped(cx: &mut Cx<'_>, args: &Args<'_>, numkeys: usize, i: usize) -> Part {
     // The decision reports what is wrong with the words.
-    let Ok(query) = Query::parse(args, 1) else { return Part::Absent };
+    let Ok(query) = Query::parse(args, numkeys) else { return Part::Absent };
     let key = cx.key(args, i);
     cx.keys.settle(cx.db, &key, cx.now_ms, None);
     match cx.keys.settled_view::<SortedSet>(cx.db, &key) {
@@ -211,8 +216,15 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, i: usize) -> Part {
     }
 }
 
-fn decide(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<'_>) -> Decided {
-    let query = Query::parse(args, 1)?;
+/// Takes them from the first set there is.
+pub(in crate::commands) fn decide_popped(
+    at: Decision,
+    args: &Args<'_>,
+    numkeys: usize,
+    parts: &mut [Part],
+    reply: &mut Writer<'_>,
+) -> Decided {
+    let query = Query::parse(args, numkeys)?;
     let found = query.keys().zip(&*parts).find(|(_, part)| **part != Part::Absent);
     let Some((i, part)) = found else {
         reply.null_array();

@@ -42,6 +42,8 @@ pub fn setid(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         stream.set_group(group, start, options.entries_read);
         Ok(())
     })?;
+    // Entries that were delivered may be there for those who wait.
+    cx.keys.awaited().touch(cx.db, args.get(2));
     cx.reply.ok();
     Ok(())
 }

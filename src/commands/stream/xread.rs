@@ -6,9 +6,9 @@
 //! would get there. Only if none refuses does each key's shard run the call for that key, at the same time and behind the same claim,
 //! so that it delivers what was shown.
 //!
-//! With BLOCK, a call that finds nothing waits, and is tried again when a stream changes. What it then says has `$` settled. For a
-//! group it says BLOCK twice, by which a try knows that it is not the first: one in vain must leave no trace, for the trace would
-//! be a change of the stream, and so the reason for yet another try.
+//! With BLOCK, a call that finds nothing waits, and is tried again when a stream changes. What it then says has `$` settled, and no
+//! timeout. For a group it says BLOCK twice, by which a try knows that it is not the first: one in vain must leave no trace, for the
+//! trace would be a change of the stream, and so the reason for yet another try.
 
 use crate::base::args::{Args, OwnedArgs};
 use crate::base::number::parse_i64;
@@ -315,8 +315,20 @@ impl<'a> Call<'a> {
             words.push(b"0");
         }
         let first_id = self.first_key + self.streams;
-        for i in 1..first_id {
-            words.push(args.get(i));
+        let mut i = 1;
+        while i < first_id {
+            // A timeout that was right when the wait began is not looked at again. A group or a consumer may have any name.
+            let length = match () {
+                () if i >= self.first_key => 1,
+                () if args.is(i, "BLOCK") || args.is(i, "COUNT") => 2,
+                () if args.is(i, "GROUP") => 3,
+                () => 1,
+            };
+            let is_timeout = length == 2 && args.is(i, "BLOCK");
+            for word in i..i + length {
+                words.push(if is_timeout && word > i { b"0" } else { args.get(word) });
+            }
+            i += length;
         }
         for key in 0..self.streams {
             match last_id(key) {

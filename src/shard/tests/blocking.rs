@@ -3,7 +3,7 @@
 
 use super::*;
 
-fn tick(rig: &mut Rig, ms: i64) {
+pub(super) fn tick(rig: &mut Rig, ms: i64) {
     rig.now_ms += ms;
     let now_ms = rig.now_ms;
     for shard in &mut rig.shards {
@@ -14,7 +14,7 @@ fn tick(rig: &mut Rig, ms: i64) {
 }
 
 /// No shard remembers anybody who waits.
-fn assert_nobody_waits(rig: &mut Rig) {
+pub(super) fn assert_nobody_waits(rig: &mut Rig) {
     for shard in &mut rig.shards {
         assert!(shard.core.waiters.is_empty() && shard.core.keys.awaited().is_empty());
         assert!(shard.deadlines.is_empty());

@@ -313,15 +313,19 @@ fn finds_its_keys() {
 #[test]
 fn waits_with_other_words() {
     for (call, words) in [
-        ("XREAD BLOCK 5 STREAMS s missing t $ $ 7", "XREAD BLOCK 5 STREAMS s missing t 3-0 0-0 7"),
+        ("XREAD BLOCK 5 STREAMS s missing t $ $ 7", "XREAD BLOCK 0 STREAMS s missing t 3-0 0-0 7"),
         ("xread COUNT 1 BLOCK 0 STREAMS s 3", "xread COUNT 1 BLOCK 0 STREAMS s 3"),
         (
             "XREADGROUP GROUP h c BLOCK 7 STREAMS s t > >",
-            "XREADGROUP BLOCK 0 GROUP h c BLOCK 7 STREAMS s t > >",
+            "XREADGROUP BLOCK 0 GROUP h c BLOCK 0 STREAMS s t > >",
         ),
         (
             "XREADGROUP BLOCK 0 GROUP h c BLOCK 7 STREAMS s t > >",
-            "XREADGROUP BLOCK 0 GROUP h c BLOCK 7 STREAMS s t > >",
+            "XREADGROUP BLOCK 0 GROUP h c BLOCK 0 STREAMS s t > >",
+        ),
+        (
+            "XREADGROUP GROUP h block BLOCK 7 NOACK COUNT 2 STREAMS s t > >",
+            "XREADGROUP BLOCK 0 GROUP h block BLOCK 0 NOACK COUNT 2 STREAMS s t > >",
         ),
     ] {
         let mut bench = bench();
