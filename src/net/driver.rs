@@ -118,6 +118,8 @@ struct Driver {
     /// Sends submitted in this turn that should complete with the submission.
     inline_sends: usize,
     pace: Pace,
+    /// Whether it may wait for several reads: the kernel can, and there is no other shard whose messages would have to wait too.
+    is_patient: bool,
     is_stopping: bool,
 }
 
@@ -155,6 +157,7 @@ pub async fn run_shard(
         .into_iter()
         .map(|(socket, is_unix)| Listener { socket, is_unix, is_armed: false })
         .collect();
+    let is_patient = shards == 1 && ring.is_patient();
     let mut driver = Driver {
         shard,
         number,
@@ -170,6 +173,7 @@ pub async fn run_shard(
         spare_buffers: Vec::new(),
         inline_sends: 0,
         pace: Pace::default(),
+        is_patient,
         is_stopping: false,
     };
     driver.arm_listeners();
@@ -254,7 +258,7 @@ impl Driver {
         let wanted = self.pace.wanted();
         if has_parcels {
             self.enter(0, Duration::ZERO, Duration::ZERO);
-        } else if wanted == 1 || !self.ring.is_patient() {
+        } else if wanted == 1 || !self.is_patient {
             self.enter(sends + 1, timeout, Duration::ZERO);
         } else {
             // What is there already is worth a turn. Only who would fall asleep waits for more.
