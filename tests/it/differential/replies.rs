@@ -81,7 +81,7 @@ pub fn is_same_double(ours: &str, theirs: &str) -> bool {
     let may_differ = digits >= 17 || theirs.contains('e') || ours.contains('e');
     match (ours.parse::<f64>(), theirs.parse::<f64>()) {
         // A packed set forgets the sign of zero, and 7.0 packs sets that 7.2 does not.
-        (Ok(ours), Ok(theirs)) => may_differ && ours == theirs,
+        (Ok(ours), Ok(theirs)) => (may_differ || ours == 0.0) && ours == theirs,
         _ => false,
     }
 }
