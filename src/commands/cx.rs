@@ -121,6 +121,23 @@ pub fn integer(args: &Args<'_>, i: usize) -> Result<i64, CommandError> {
     parse_i64(args.get(i)).ok_or(CommandError::NotInteger)
 }
 
+/// Word `i` as a count of at least `min`; all that is wrong with it has one text.
+pub fn count_from(args: &Args<'_>, i: usize, min: i64, text: &'static str) -> Result<usize, CommandError> {
+    let count = parse_i64(args.get(i)).filter(|count| *count >= min);
+    count.and_then(|count| usize::try_from(count).ok()).ok_or(CommandError::Text(text))
+}
+
+/// Word `i` as a count that may be negative, and then can be turned around.
+pub fn signed_count(args: &Args<'_>, i: usize) -> Result<i64, CommandError> {
+    let count = integer(args, i)?;
+    if count == i64::MIN {
+        return Err(CommandError::Text(
+            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+        ));
+    }
+    Ok(count)
+}
+
 /// Word `i` as the index of a database.
 pub fn db_index(args: &Args<'_>, i: usize) -> Result<u16, CommandError> {
     let index = i32::try_from(integer(args, i)?).map_err(|_| CommandError::NotInt32)?;

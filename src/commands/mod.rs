@@ -22,6 +22,7 @@ mod container;
 mod geo;
 mod hash;
 mod hyperloglog;
+mod item;
 mod keys;
 mod list;
 mod scan_options;

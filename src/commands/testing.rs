@@ -59,14 +59,25 @@ fn follow(at: Decision, args: &Args<'_>, parts: &mut [Part], reply: &mut Writer<
 /// The time at which every script begins, Unix milliseconds.
 pub const START_MS: i64 = 1_700_000_000_000;
 
+/// See `Bench::gathers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gathers {
+    /// None.
+    None,
+    /// Those that name two different keys, which may then be on two shards.
+    OfTwoKeys,
+    /// All.
+    All,
+}
+
 /// One shard's state, a client and a clock.
 pub struct Bench {
     pub table: Table,
     pub keys: Keyspace,
     pub server: Server,
     pub now_ms: i64,
-    /// Whether gathering commands run as they do on several shards, although all keys are here.
-    pub gathers: bool,
+    /// Which gathering commands run as they do on several shards, although all keys are here.
+    pub gathers: Gathers,
 }
 
 impl Default for Bench {
@@ -102,7 +113,7 @@ impl Default for Bench {
                 wait: None,
             },
             now_ms: START_MS,
-            gathers: false,
+            gathers: Gathers::None,
         }
     }
 }
@@ -135,7 +146,8 @@ impl Bench {
         };
         let outcome = match row.spread {
             Spread::Gather(gather) | Spread::Block(Blocking { gather, .. })
-                if self.gathers && has_two_keys(&row, &args) =>
+                if self.gathers == Gathers::All
+                    || self.gathers == Gathers::OfTwoKeys && has_two_keys(&row, &args) =>
             {
                 run_here(&mut cx, &args, row.keys.indices(&args), gather)
             }
@@ -158,6 +170,14 @@ impl Bench {
             }
             _ => out,
         }
+    }
+
+    /// As `run`, but every gathering command goes the way it goes on several shards, however many keys it names.
+    pub fn run_gathered(&mut self, script: &str) -> String {
+        let before = std::mem::replace(&mut self.gathers, Gathers::All);
+        let replies = self.run(script);
+        self.gathers = before;
+        replies
     }
 
     /// Runs a script: commands between ` | `, words as on an inline command line (`"a b\n"` quotes); `@25ms` or `@3s` sets
@@ -194,10 +214,10 @@ impl Bench {
 /// `[a, b]` for arrays and sets, `{k: v}` for maps, error texts without the dash, `""` for an empty string.
 #[track_caller]
 pub fn check(script: &str, expected: &str) {
-    for gathers in [false, true] {
+    for gathers in [Gathers::None, Gathers::OfTwoKeys] {
         let mut bench = Bench { gathers, ..Bench::default() };
         let replies = bench.run(script);
-        assert_eq!(replies, expected, "\n  script: {script}\n  gathered: {gathers}");
+        assert_eq!(replies, expected, "\n  script: {script}\n  gathered: {gathers:?}");
         bench.check_journal();
     }
 }

@@ -3,11 +3,12 @@
 
 use crate::base::args::{Args, OwnedArgs};
 use crate::commands::blocking::{
-    ALL_BUT_LAST, Blocking, first_found, last_word_seconds, last_word_timeout_ms, words_to_wait,
+    ALL_BUT_LAST, Blocking, first_found, last_word_seconds, last_word_timeout_ms, take_first, words_to_wait,
 };
 use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
 use crate::commands::gather::{Decided, Decision, Gather, Part};
+use crate::commands::item::reply_item;
 use crate::commands::list::pop::pop_one_with_key;
 use crate::resp::write::Writer;
 use crate::store::effect::End;
@@ -41,14 +42,13 @@ pub fn brpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 
 fn run(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> Outcome {
     last_word_seconds(args, cx.now_ms)?;
-    for word in ALL_BUT_LAST.indices(args) {
-        if pop_one_with_key(cx, &cx.key(args, word), end)? {
-            return Ok(());
-        }
-    }
-    cx.reply.null_array();
-    cx.wait(words_to_wait(args, args.len() - 1));
-    Ok(())
+    take_first(
+        cx,
+        args,
+        ALL_BUT_LAST.indices(args),
+        || words_to_wait(args, args.len() - 1),
+        |cx, key| pop_one_with_key(cx, key, end),
+    )
 }
 
 fn read_left(cx: &mut Cx<'_>, args: &Args<'_>, word: usize) -> Part {
@@ -70,7 +70,7 @@ fn read(cx: &mut Cx<'_>, args: &Args<'_>, word: usize, end: End) -> Part {
             let mut reply = Writer::new(&mut found, cx.reply.protocol());
             reply.array(2);
             reply.bulk(key.bytes);
-            list.at_end(end, 1).for_each(|item| item.with_bytes(|element| reply.bulk(element)));
+            list.at_end(end, 1).for_each(|item| reply_item(&mut reply, item));
             Part::Reply(found)
         }
     }

@@ -2,7 +2,7 @@
 //! wait while no key holds what they want; nil once the timeout, seconds, is over.
 
 use crate::base::args::Args;
-use crate::commands::blocking::{BEHIND_TIMEOUT, Blocking, seconds, words_to_wait};
+use crate::commands::blocking::{BEHIND_TIMEOUT, Blocking, seconds, take_first, words_to_wait};
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{Decided, Decision, Gather, Next, Part};
@@ -55,27 +55,25 @@ fn timeout_ms(args: &Args<'_>, now_ms: i64) -> Result<Option<u64>, CommandError>
 pub fn blmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let options = mpop::Options::parse(args, NUMKEYS)?;
     timeout_ms(args, cx.now_ms)?;
-    for word in options.keys {
-        if mpop::pop_some_with_key(cx, &cx.key(args, word), options.end, options.count)? {
-            return Ok(());
-        }
-    }
-    cx.reply.null_array();
-    cx.wait(words_to_wait(args, TIMEOUT));
-    Ok(())
+    take_first(
+        cx,
+        args,
+        options.keys,
+        || words_to_wait(args, TIMEOUT),
+        |cx, key| mpop::pop_some_with_key(cx, key, options.end, options.count),
+    )
 }
 
 pub fn bzmpop(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let query = PopQuery::parse(args, NUMKEYS)?;
     timeout_ms(args, cx.now_ms)?;
-    for word in query.keys() {
-        if pop_many(cx, &cx.key(args, word), query.which, query.count)? {
-            return Ok(());
-        }
-    }
-    cx.reply.null_array();
-    cx.wait(words_to_wait(args, TIMEOUT));
-    Ok(())
+    take_first(
+        cx,
+        args,
+        query.keys(),
+        || words_to_wait(args, TIMEOUT),
+        |cx, key| pop_many(cx, key, query.which, query.count),
+    )
 }
 
 /// The decision, once the words behind the timeout are known to be right.

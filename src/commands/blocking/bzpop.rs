@@ -3,14 +3,14 @@
 
 use crate::base::args::{Args, OwnedArgs};
 use crate::commands::blocking::{
-    ALL_BUT_LAST, Blocking, first_found, last_word_seconds, last_word_timeout_ms, words_to_wait,
+    ALL_BUT_LAST, Blocking, first_found, last_word_seconds, last_word_timeout_ms, take_first, words_to_wait,
 };
 use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
 use crate::commands::gather::{Decided, Decision, Gather, Part};
+use crate::commands::item::reply_item;
 use crate::commands::sorted_set::{Which, pop_one};
 use crate::resp::write::Writer;
-use crate::store::listpack::Item;
 use crate::store::object::Kind;
 use crate::store::sorted_set::{SortedSet, SortedSetRef};
 
@@ -41,14 +41,13 @@ pub fn bzpopmax(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 
 fn run(cx: &mut Cx<'_>, args: &Args<'_>, which: Which) -> Outcome {
     last_word_seconds(args, cx.now_ms)?;
-    for word in ALL_BUT_LAST.indices(args) {
-        if pop_one(cx, &cx.key(args, word), which)? {
-            return Ok(());
-        }
-    }
-    cx.reply.null_array();
-    cx.wait(words_to_wait(args, args.len() - 1));
-    Ok(())
+    take_first(
+        cx,
+        args,
+        ALL_BUT_LAST.indices(args),
+        || words_to_wait(args, args.len() - 1),
+        |cx, key| pop_one(cx, key, which),
+    )
 }
 
 fn write_end(reply: &mut Writer<'_>, key: &[u8], set: SortedSetRef<'_>, which: Which) {
@@ -56,10 +55,7 @@ fn write_end(reply: &mut Writer<'_>, key: &[u8], set: SortedSetRef<'_>, which: W
         if which == Which::Min { set.first() } else { set.last() }.expect("sorted sets have members");
     reply.array(3);
     reply.bulk(key);
-    match member {
-        Item::Integer(number) => reply.bulk_integer(number),
-        Item::Bytes(bytes) => reply.bulk(bytes),
-    }
+    reply_item(reply, member);
     reply.double(score);
 }
 

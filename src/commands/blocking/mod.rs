@@ -13,11 +13,13 @@ mod wait;
 use crate::base::args::{Args, OwnedArgs};
 use crate::base::float::LongDouble;
 use crate::base::number::parse_i64;
-use crate::commands::error::CommandError;
+use crate::commands::cx::Cx;
+use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{self, Change, Decided, Decision, Gather, Next, Part};
 use crate::commands::table::Flag::{Blocking as Waits, DenyOom, Fast, Write};
 use crate::commands::table::{Command, Flag, Group, Keys, Spread, TWO_KEYS, row};
 use crate::resp::write::Writer;
+use crate::store::keyspace::Key;
 use crate::store::object::Kind;
 
 /// How a command waits.
@@ -59,6 +61,26 @@ fn last_word_seconds(args: &Args<'_>, now_ms: i64) -> Result<Option<u64>, Comman
 
 /// A timeout, and behind it keys behind their number.
 const BEHIND_TIMEOUT: Keys = Keys::Counted { count: 2, also: 0 };
+
+/// The try of a command that takes from the first of the keys `words` that has something: `take` says whether it did. Where none has,
+/// the command waits with `again`.
+fn take_first(
+    cx: &mut Cx<'_>,
+    args: &Args<'_>,
+    words: impl Iterator<Item = usize>,
+    again: impl FnOnce() -> Option<OwnedArgs>,
+    mut take: impl FnMut(&mut Cx<'_>, &Key<'_>) -> Result<bool, CommandError>,
+) -> Outcome {
+    for word in words {
+        let key = cx.key(args, word);
+        if take(cx, &key)? {
+            return Ok(());
+        }
+    }
+    cx.reply.null_array();
+    cx.wait(again());
+    Ok(())
+}
 
 /// The decision of a command that takes from the first of its keys, all words but the last, that has something: the part of that key is
 /// the reply, and `call` the command that takes it.

@@ -3,7 +3,7 @@
 use crate::base::args::Args;
 use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
-use crate::commands::hash::reply_item;
+use crate::commands::item::reply_item;
 use crate::store::hash::{Hash, HashRef};
 
 pub fn hgetall(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {

@@ -4,9 +4,9 @@
 use std::ops::ControlFlow;
 
 use crate::base::args::Args;
-use crate::commands::cx::{Cx, integer};
+use crate::commands::cx::{Cx, signed_count};
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::hash::reply_item;
+use crate::commands::item::reply_item;
 use crate::resp::write::{Protocol, Writer};
 use crate::store::hash::{Element, Hash};
 
@@ -44,12 +44,7 @@ struct Wanted {
 
 impl Wanted {
     fn parse(args: &Args<'_>) -> Result<Wanted, CommandError> {
-        let count = integer(args, 2)?;
-        if count == i64::MIN {
-            return Err(CommandError::Text(
-                "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-            ));
-        }
+        let count = signed_count(args, 2)?;
         let with_values = args.len() > 3;
         if args.len() > 4 || (with_values && !args.is(3, "WITHVALUES")) {
             return Err(CommandError::Syntax);

@@ -5,7 +5,7 @@
 use crate::base::args::Args;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::hash::reply_item;
+use crate::commands::item::reply_item;
 use crate::commands::scan_options::ScanOptions;
 use crate::store::hash::{Element, Hash};
 use crate::store::scan::parse_cursor;

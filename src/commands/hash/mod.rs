@@ -18,6 +18,7 @@ mod hsetnx;
 mod hstrlen;
 mod httl;
 
+use crate::commands::item::reply_item;
 use crate::commands::table::Flag::{DenyOom, Fast, ReadOnly, Write};
 use crate::commands::table::{Command, Flag, Group, ONE_KEY, Spread, row};
 use crate::resp::write::Writer;
@@ -58,15 +59,6 @@ pub(super) const ROWS: &[Command] = &[
     row(H, "httl",         httl::httl,          -5, ONE_KEY, READ_FAST,   K, "7.4.0", "O(N) where N is the number of specified fields", "Returns the TTL in seconds of a hash field."),
     row(H, "hvals",        hgetall::hvals,      2,  ONE_KEY, READ,        K, "2.0.0", "O(N) where N is the size of the hash.", "Returns all values in a hash."),
 ];
-
-/// Writes a field or a value from where it lies.
-#[inline]
-fn reply_item(reply: &mut Writer<'_>, item: Item<'_>) {
-    match item {
-        Item::Bytes(bytes) => reply.bulk(bytes),
-        Item::Integer(number) => reply.bulk_integer(number),
-    }
-}
 
 /// The same, or nil.
 #[inline]

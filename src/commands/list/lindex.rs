@@ -4,7 +4,7 @@
 use crate::base::args::Args;
 use crate::commands::cx::{Cx, integer};
 use crate::commands::error::Outcome;
-use crate::commands::list::write_element;
+use crate::commands::item::reply_item;
 use crate::store::list::List;
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
@@ -14,7 +14,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         None => None,
     };
     match item {
-        Some(item) => write_element(&mut cx.reply, item),
+        Some(item) => reply_item(&mut cx.reply, item),
         None => cx.reply.null(),
     }
     Ok(())

@@ -3,9 +3,8 @@
 //! there is none. With COUNT an array of so many indices, 0 for all of them.
 
 use crate::base::args::Args;
-use crate::commands::cx::{Cx, integer};
+use crate::commands::cx::{Cx, count_from, integer};
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::list::at_least;
 use crate::store::list::{List, ListRef, Wanted};
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
@@ -60,9 +59,9 @@ impl Options {
                     return Err(CommandError::Text(ZERO_RANK));
                 }
             } else if args.is(i, "COUNT") {
-                options.count = Some(at_least(args, i + 1, 0, "ERR COUNT can't be negative")?);
+                options.count = Some(count_from(args, i + 1, 0, "ERR COUNT can't be negative")?);
             } else if args.is(i, "MAXLEN") {
-                options.compared_max = at_least(args, i + 1, 0, "ERR MAXLEN can't be negative")?;
+                options.compared_max = count_from(args, i + 1, 0, "ERR MAXLEN can't be negative")?;
             } else {
                 return Err(CommandError::Syntax);
             }

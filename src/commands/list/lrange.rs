@@ -4,7 +4,8 @@
 use crate::base::args::Args;
 use crate::commands::cx::{Cx, integer};
 use crate::commands::error::Outcome;
-use crate::commands::list::{range, write_element};
+use crate::commands::item::reply_item;
+use crate::commands::list::range;
 use crate::store::list::List;
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
@@ -16,7 +17,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     };
     let range = range(list.len(), start, stop);
     cx.reply.array(range.len());
-    list.iter_from(range.start).take(range.len()).for_each(|item| write_element(&mut cx.reply, item));
+    list.iter_from(range.start).take(range.len()).for_each(|item| reply_item(&mut cx.reply, item));
     Ok(())
 }
 

@@ -16,13 +16,10 @@ mod push;
 use std::ops::Range;
 
 use crate::base::args::Args;
-use crate::commands::cx::integer;
 use crate::commands::error::CommandError;
 use crate::commands::table::Flag::{DenyOom, Fast, ReadOnly, Write};
 use crate::commands::table::{Command, Flag, Group, Keys, ONE_KEY, Spread, TWO_KEYS, row};
-use crate::resp::write::Writer;
 use crate::store::effect::End;
-use crate::store::listpack::Item;
 
 const L: Group = Group::List;
 const CREATE: &[Flag] = &[Write, DenyOom];
@@ -51,15 +48,6 @@ pub(super) const ROWS: &[Command] = &[
 
 const COUNTED: Keys = Keys::Counted { count: 1, also: 0 };
 
-/// Replies with an element, or appends it to the array whose head was written.
-#[inline]
-fn write_element(reply: &mut Writer<'_>, item: Item<'_>) {
-    match item {
-        Item::Bytes(bytes) => reply.bulk(bytes),
-        Item::Integer(number) => reply.bulk_integer(number),
-    }
-}
-
 /// Word `i` as an end of a list.
 pub(in crate::commands) fn end(args: &Args<'_>, i: usize) -> Result<End, CommandError> {
     if args.is(i, "LEFT") {
@@ -69,12 +57,6 @@ pub(in crate::commands) fn end(args: &Args<'_>, i: usize) -> Result<End, Command
     } else {
         Err(CommandError::Syntax)
     }
-}
-
-/// Word `i` as a number of at least `min`; anything else is the error with this text.
-fn at_least(args: &Args<'_>, i: usize, min: i64, text: &'static str) -> Result<usize, CommandError> {
-    let number = integer(args, i).ok().filter(|number| *number >= min);
-    number.and_then(|number| usize::try_from(number).ok()).ok_or(CommandError::Text(text))
 }
 
 /// The indices from `start` to `stop`, both of which belong to it and count from the tail if negative, that a list of this length has.
@@ -87,11 +69,7 @@ fn range(len: usize, start: i64, stop: i64) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::base::args::OwnedArgs;
-    use crate::commands::cx::{Caller, Cx};
-    use crate::commands::gather::run_here;
-    use crate::commands::testing::{Bench, check, shown};
+    use crate::commands::testing::{Bench, check};
 
     /// As `check`, and once more with each command on several keys going the way it goes where they have several shards.
     #[track_caller]
@@ -104,30 +82,7 @@ mod tests {
     #[track_caller]
     pub fn check_gathered_only(script: &str, expected: &str) {
         let mut bench = Bench::default();
-        let replies: Vec<String> = script.split(" | ").map(|line| gathered(&mut bench, line)).collect();
-        assert_eq!(replies.join(" | "), expected, "\n  script: {script}");
+        assert_eq!(bench.run_gathered(script), expected, "\n  script: {script}");
         bench.check_journal();
-    }
-
-    fn gathered(bench: &mut Bench, line: &str) -> String {
-        let owned = OwnedArgs::new(line.split(' '));
-        let args = owned.args();
-        let row = *bench.table.row(bench.table.resolve(&args).expect("a command"));
-        let Spread::Gather(gather) = row.spread else { return bench.run(line) };
-        let mut out = Vec::new();
-        let mut cx = Cx {
-            table: &bench.table,
-            keys: &mut bench.keys,
-            server: &mut bench.server,
-            reply: Writer::new(&mut out, Default::default()),
-            db: 0,
-            now_ms: bench.now_ms,
-            caller: Caller::default(),
-            located: None,
-        };
-        match run_here(&mut cx, &args, row.keys.indices(&args), gather) {
-            Ok(()) => shown(&out).0,
-            Err(error) => error.to_string(),
-        }
     }
 }

@@ -4,11 +4,12 @@
 use std::ops::Range;
 
 use crate::base::args::{Args, OwnedArgs};
-use crate::commands::cx::Cx;
+use crate::commands::cx::{Cx, count_from};
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{Change as Ordered, Decided, Decision, Gather, Next, Part, Write};
+use crate::commands::item::reply_item;
+use crate::commands::list::end;
 use crate::commands::list::pop::write_popped;
-use crate::commands::list::{at_least, end, write_element};
 use crate::resp::write::{Protocol, Writer};
 use crate::store::collection::Change;
 use crate::store::effect::End;
@@ -64,7 +65,7 @@ pub(in crate::commands) struct Options {
 impl Options {
     /// Reads `numkeys key [key ...] LEFT | RIGHT [COUNT n]` from word `i` on.
     pub fn parse(args: &Args<'_>, i: usize) -> Result<Options, CommandError> {
-        let key_count = at_least(args, i, 1, "ERR numkeys should be greater than 0")?;
+        let key_count = count_from(args, i, 1, "ERR numkeys should be greater than 0")?;
         let end_at = (i + 1).saturating_add(key_count);
         if end_at >= args.len() {
             return Err(CommandError::Syntax);
@@ -77,7 +78,7 @@ impl Options {
                 if !args.is(end_at + 1, "COUNT") {
                     return Err(CommandError::Syntax);
                 }
-                let count = at_least(args, end_at + 2, 1, "ERR count should be greater than 0")?;
+                let count = count_from(args, end_at + 2, 1, "ERR count should be greater than 0")?;
                 if more > 3 {
                     return Err(CommandError::Syntax);
                 }
@@ -103,7 +104,7 @@ pub(in crate::commands) fn read(cx: &mut Cx<'_>, args: &Args<'_>, numkeys: usize
             let mut reply = Writer::new(&mut elements, Protocol::Resp2);
             let count = options.count.min(list.len());
             reply.array(count);
-            list.at_end(options.end, count).for_each(|item| write_element(&mut reply, item));
+            list.at_end(options.end, count).for_each(|item| reply_item(&mut reply, item));
             Part::Reply(elements)
         }
     }

@@ -2,9 +2,9 @@
 //! Nil for a missing key, whatever is asked for; a list that becomes empty is gone with its key.
 
 use crate::base::args::Args;
-use crate::commands::cx::Cx;
+use crate::commands::cx::{Cx, count_from};
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::list::{at_least, write_element};
+use crate::commands::item::reply_item;
 use crate::resp::write::Writer;
 use crate::store::collection::Change;
 use crate::store::effect::End;
@@ -24,13 +24,13 @@ fn pop(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> Outcome {
     match args.len() {
         2 => {
             let reply = &mut cx.reply;
-            let take = |list: &mut Change<'_, List>| list.take(end, |item| write_element(reply, item));
+            let take = |list: &mut Change<'_, List>| list.take(end, |item| reply_item(reply, item));
             if cx.keys.change(cx.db, &key, cx.now_ms, clock, take)?.is_none() {
                 cx.reply.null();
             }
         }
         3 => {
-            let count = at_least(args, 2, 0, "ERR value is out of range, must be positive")?;
+            let count = count_from(args, 2, 0, "ERR value is out of range, must be positive")?;
             let reply = &mut cx.reply;
             let take = |list: &mut Change<'_, List>| write_popped(list, reply, end, count);
             if cx.keys.change(cx.db, &key, cx.now_ms, clock, take)?.is_none() {
@@ -49,7 +49,7 @@ fn pop(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> Outcome {
 pub(super) fn write_popped(list: &mut Change<'_, List>, reply: &mut Writer<'_>, end: End, count: usize) {
     let count = count.min(list.view().len());
     reply.array(count);
-    list.view().at_end(end, count).for_each(|item| write_element(reply, item));
+    list.view().at_end(end, count).for_each(|item| reply_item(reply, item));
     list.pop(end, count);
 }
 
@@ -64,7 +64,7 @@ pub(in crate::commands) fn pop_one_with_key(
     let take = |list: &mut Change<'_, List>| {
         reply.array(2);
         reply.bulk(key.bytes);
-        list.take(end, |item| write_element(reply, item))
+        list.take(end, |item| reply_item(reply, item))
     };
     Ok(cx.keys.change(cx.db, key, cx.now_ms, clock, take)?.is_some())
 }

@@ -10,9 +10,8 @@ use crate::base::args::Args;
 use crate::base::double::format_double;
 use crate::base::float::LongDouble;
 use crate::base::limits::DATABASES;
-use crate::base::number::parse_i64;
 use crate::commands::container;
-use crate::commands::cx::Cx;
+use crate::commands::cx::{Cx, count_from};
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::merge::Parts;
 use crate::commands::session::Pause;
@@ -221,8 +220,7 @@ pub fn populate(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
 }
 
 fn positive(args: &Args<'_>, i: usize) -> Result<usize, CommandError> {
-    let number = parse_i64(args.get(i)).and_then(|number| usize::try_from(number).ok());
-    number.ok_or(CommandError::Text("ERR value is out of range, must be positive"))
+    count_from(args, i, 0, "ERR value is out of range, must be positive")
 }
 
 /// DEBUG SLEEP seconds: nobody's commands run for that time, on any shard. A shard cannot wait, so this is a pause of all clients, as

@@ -2,7 +2,7 @@
 //! with a negative count, so many, each chosen from all.
 
 use crate::base::args::Args;
-use crate::commands::cx::{Cx, integer};
+use crate::commands::cx::{Cx, signed_count};
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::set::reply_member;
 use crate::store::set::Set;
@@ -10,7 +10,7 @@ use crate::store::set::Set;
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let count = match args.len() {
         2 => None,
-        3 => Some(count(args)?),
+        3 => Some(signed_count(args, 2)?),
         _ => return Err(CommandError::Syntax),
     };
     let (key, touch) = (cx.key(args, 1), cx.touch());
@@ -36,16 +36,6 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         }
     }
     Ok(())
-}
-
-/// The count, which may be negative.
-fn count(args: &Args<'_>) -> Result<i64, CommandError> {
-    let count = integer(args, 2)?;
-    if count == i64::MIN {
-        let text = format!("ERR value is out of range, value must between {} and {}", -i64::MAX, i64::MAX);
-        return Err(CommandError::Detailed(text));
-    }
-    Ok(count)
 }
 
 #[cfg(test)]

@@ -15,9 +15,7 @@ mod remove;
 mod scan;
 mod score;
 
-use crate::base::args::Args;
-use crate::base::number::parse_i64;
-use crate::commands::error::CommandError;
+use crate::commands::item::reply_item;
 use crate::commands::table::Flag::{DenyOom, Fast, ReadOnly, Write};
 use crate::commands::table::{Command, Flag, Group, Keys, ONE_KEY, Spread, TWO_KEYS, row};
 use crate::resp::write::{Protocol, Writer};
@@ -74,15 +72,6 @@ pub(super) const ROWS: &[Command] = &[
     row(Z, "zunionstore",      combine::zunionstore,     -4, COUNTED_STORE, CREATE,      Spread::Gather(&combine::ZUNIONSTORE),     "2.0.0", "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.", "Stores the union of multiple sorted sets in a key."),
 ];
 
-/// Replies with a member.
-#[inline]
-fn reply_member(reply: &mut Writer<'_>, member: Item<'_>) {
-    match member {
-        Item::Integer(number) => reply.bulk_integer(number),
-        Item::Bytes(bytes) => reply.bulk(bytes),
-    }
-}
-
 /// The head of an array of this many members. With scores it has twice as many elements in RESP2, and pairs in RESP3.
 #[inline]
 fn reply_members_head(reply: &mut Writer<'_>, members: usize, with_scores: bool) {
@@ -96,7 +85,7 @@ fn reply_entry(reply: &mut Writer<'_>, (member, score): (Item<'_>, f64), with_sc
     if with_score && reply.protocol() == Protocol::Resp3 {
         reply.array(2);
     }
-    reply_member(reply, member);
+    reply_item(reply, member);
     if with_score {
         reply.double(score);
     }
@@ -110,10 +99,4 @@ fn reply_members<'a>(
 ) {
     reply_members_head(reply, members.len(), with_scores);
     members.for_each(|entry| reply_entry(reply, entry, with_scores));
-}
-
-/// Word `i` as a count of at least `min`; all that is wrong with it has one text.
-fn count_from(args: &Args<'_>, i: usize, min: i64, text: &'static str) -> Result<usize, CommandError> {
-    let count = parse_i64(args.get(i)).filter(|count| *count >= min);
-    count.map(|count| count as usize).ok_or(CommandError::Text(text))
 }

@@ -3,10 +3,10 @@
 //! nil. Its twins that wait, and those of the other two, call `pop_many` and `pop_one` on one key after the other.
 
 use crate::base::args::{Args, OwnedArgs};
-use crate::commands::cx::Cx;
+use crate::commands::cx::{Cx, count_from};
 use crate::commands::error::{CommandError, Outcome};
 use crate::commands::gather::{self, Decided, Decision, Gather, Next, Part, Write};
-use crate::commands::sorted_set::{count_from, reply_member};
+use crate::commands::item::reply_item;
 use crate::resp::write::{Protocol, Writer};
 use crate::store::collection::{Change, Collection};
 use crate::store::keyspace::Key;
@@ -129,7 +129,7 @@ fn reply_popped(reply: &mut Writer<'_>, key: &[u8], set: SortedSetRef<'_>, which
 /// Members and scores in turn, for an array whose head is written.
 fn reply_flat(reply: &mut Writer<'_>, set: SortedSetRef<'_>, which: Which, count: usize) {
     for (member, score) in ends(set, which, count) {
-        reply_member(reply, member);
+        reply_item(reply, member);
         reply.double(score);
     }
 }
@@ -139,7 +139,7 @@ fn reply_ends(reply: &mut Writer<'_>, set: SortedSetRef<'_>, which: Which, count
     reply.array(count);
     for (member, score) in ends(set, which, count) {
         reply.array(2);
-        reply_member(reply, member);
+        reply_item(reply, member);
         reply.double(score);
     }
 }

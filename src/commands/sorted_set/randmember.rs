@@ -5,9 +5,10 @@ use std::collections::HashSet;
 
 use crate::base::args::Args;
 use crate::base::rng::Rng;
-use crate::commands::cx::{Cx, integer};
+use crate::commands::cx::{Cx, signed_count};
 use crate::commands::error::{CommandError, Outcome};
-use crate::commands::sorted_set::{reply_entry, reply_member, reply_members, reply_members_head};
+use crate::commands::item::reply_item;
+use crate::commands::sorted_set::{reply_entry, reply_members, reply_members_head};
 use crate::resp::write::Writer;
 use crate::store::sorted_set::{SortedSet, SortedSetRef};
 
@@ -22,7 +23,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     match (wanted, set) {
         (Some(_), None) => cx.reply.array(0),
         (None, set) => match set.and_then(|set| set.random(rng)) {
-            Some((member, _)) => reply_member(&mut cx.reply, member),
+            Some((member, _)) => reply_item(&mut cx.reply, member),
             None => cx.reply.null(),
         },
         (Some(Wanted { count, with_scores }), Some(set)) if count < 0 => {
@@ -45,12 +46,7 @@ impl Wanted {
         if args.len() == 2 {
             return Ok(None);
         }
-        let count = integer(args, 2)?;
-        if count == i64::MIN {
-            return Err(CommandError::Text(
-                "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-            ));
-        }
+        let count = signed_count(args, 2)?;
         if args.len() > 4 || (args.len() == 4 && !args.is(3, "WITHSCORES")) {
             return Err(CommandError::Syntax);
         }

@@ -6,8 +6,8 @@ use crate::base::args::Args;
 use crate::base::double::format_double;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
+use crate::commands::item::reply_item;
 use crate::commands::scan_options::ScanOptions;
-use crate::commands::sorted_set::reply_member;
 use crate::store::listpack::Item;
 use crate::store::scan::parse_cursor;
 use crate::store::sorted_set::SortedSet;
@@ -30,7 +30,7 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     cx.reply.bulk(itoa::Buffer::new().format(next).as_bytes());
     cx.reply.array(2 * found.len());
     for (member, score) in found {
-        reply_member(&mut cx.reply, member);
+        reply_item(&mut cx.reply, member);
         cx.reply.bulk(format_double(score).as_bytes());
     }
     Ok(())

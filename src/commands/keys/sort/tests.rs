@@ -2,31 +2,7 @@
 
 use super::*;
 use crate::base::args::OwnedArgs;
-use crate::commands::cx::Caller;
-use crate::commands::gather::run_here;
-use crate::commands::testing::{Bench, check, shown};
-use crate::resp::write::Protocol;
-
-/// The same command as if its keys were on several shards: read, and decided on.
-fn gathered(bench: &mut Bench, words: &str) -> String {
-    let words = OwnedArgs::new(words.split(' '));
-    let (args, mut out) = (words.args(), Vec::new());
-    let mut cx = Cx {
-        table: &bench.table,
-        keys: &mut bench.keys,
-        server: &mut bench.server,
-        reply: Writer::new(&mut out, Protocol::Resp2),
-        db: 0,
-        now_ms: bench.now_ms,
-        caller: Caller::default(),
-        located: None,
-    };
-    let gather = if args.is(0, "SORT_RO") { &SORT_RO } else { &SORT };
-    if let Err(error) = run_here(&mut cx, &args, keys(&args).into_iter(), gather) {
-        return error.to_string();
-    }
-    shown(&out).0
-}
+use crate::commands::testing::{Bench, check};
 
 /// Runs `setup`, then `calls` in both ways.
 #[track_caller]
@@ -35,7 +11,7 @@ fn check_both(setup: &str, calls: &[(&str, &str)]) {
     for (call, expected) in calls {
         let mut bench = Bench::default();
         bench.run(setup);
-        assert_eq!(gathered(&mut bench, call), *expected, "{call}, across shards");
+        assert_eq!(bench.run_gathered(call), *expected, "{call}, across shards");
         bench.check_journal();
         let mut bench = Bench::default();
         bench.run(setup);

@@ -5,10 +5,9 @@ use std::ops::Range;
 
 use crate::base::args::Args;
 use crate::base::float::parse_f64;
-use crate::commands::cx::integer;
+use crate::commands::cx::{count_from, integer};
 use crate::commands::error::CommandError;
 use crate::commands::sorted_set::combine::Form;
-use crate::commands::sorted_set::count_from;
 
 /// How the scores of a member in several sets become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

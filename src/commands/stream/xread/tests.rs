@@ -1,12 +1,9 @@
 //! XREAD and XREADGROUP, and the words with which they wait.
 
-use super::{XREAD, find_keys, timeout_ms};
+use super::{find_keys, timeout_ms};
 use crate::base::args::OwnedArgs;
-use crate::commands::cx::{Caller, Cx};
-use crate::commands::error::CommandError;
-use crate::commands::gather::run_here;
-use crate::commands::testing::{Bench, check, shown};
-use crate::resp::write::{Protocol, Writer};
+use crate::commands::testing::{Bench, Gathers, check};
+use crate::resp::write::Protocol;
 
 const NEW: &str = "STREAMS s >";
 
@@ -14,35 +11,6 @@ fn bench() -> Bench {
     let mut bench = Bench::default();
     bench.run("XADD s 1 a b | XADD s 2 a b | XADD s 3 a b | XADD t 5 c d | XGROUP CREATE s g 0 | XGROUP CREATE t g 0");
     bench
-}
-
-/// Runs `work` as a command with these words would run.
-fn with_cx<R>(
-    bench: &mut Bench,
-    protocol: Protocol,
-    out: &mut Vec<u8>,
-    work: impl FnOnce(&mut Cx<'_>) -> R,
-) -> R {
-    work(&mut Cx {
-        table: &bench.table,
-        keys: &mut bench.keys,
-        server: &mut bench.server,
-        reply: Writer::new(out, protocol),
-        db: 0,
-        now_ms: bench.now_ms,
-        caller: Caller::default(),
-        located: None,
-    })
-}
-
-/// The reply of a call whose keys live on several shards.
-fn gathered(bench: &mut Bench, protocol: Protocol, line: &str) -> Result<String, CommandError> {
-    let words = OwnedArgs::new(line.split(' '));
-    let mut out = Vec::new();
-    with_cx(bench, protocol, &mut out, |cx| {
-        run_here(cx, &words.args(), find_keys(&words.args()).into_iter(), &XREAD.gather)
-    })?;
-    Ok(shown(&out).0)
 }
 
 #[test]
@@ -191,12 +159,7 @@ fn checks_in_order() {
         assert_eq!(bench.run(call), error, "{call}");
         assert_eq!(bench.run("XINFO CONSUMERS s g"), "[]", "{call} has done nothing");
         if !find_keys(&OwnedArgs::new(call.split(' ')).args()).is_empty() {
-            let refused = gathered(&mut bench, Protocol::Resp2, call);
-            assert_eq!(
-                refused.map_err(|refusal| refusal.to_string()),
-                Err(error.into()),
-                "{call} on several shards"
-            );
+            assert_eq!(bench.run_gathered(call), error, "{call} on several shards");
         }
     }
 }
@@ -205,7 +168,9 @@ fn checks_in_order() {
 fn several_shards_give_the_same_replies() {
     for protocol in [Protocol::Resp2, Protocol::Resp3] {
         let (mut here, mut apart) = (bench(), bench());
-        here.server.sessions.get_mut(0).expect("a client").protocol = protocol;
+        for bench in [&mut here, &mut apart] {
+            bench.server.sessions.get_mut(0).expect("a client").protocol = protocol;
+        }
         for call in [
             "XREAD COUNT 2 STREAMS t s missing 0 1 0",
             "XREAD STREAMS s t $ 5",
@@ -215,7 +180,7 @@ fn several_shards_give_the_same_replies() {
             "XREADGROUP GROUP g d STREAMS s t 0 >",
             "XREADGROUP GROUP g d NOACK COUNT 1 STREAMS s t > 5",
         ] {
-            assert_eq!(gathered(&mut apart, protocol, call), Ok(here.run(call)), "{call}");
+            assert_eq!(apart.run_gathered(call), here.run(call), "{call}");
             assert_eq!(apart.keys.digest(), here.keys.digest(), "{call}");
         }
         apart.check_journal();
@@ -282,7 +247,7 @@ fn a_key_named_twice_has_had_its_turn() {
             format!("[[s, [{first}, {second}]], [s, [{third}]], [t, [{old}]]]"),
         ),
     ] {
-        let (mut here, mut apart) = (bench(), Bench { gathers: true, ..bench() });
+        let (mut here, mut apart) = (bench(), Bench { gathers: Gathers::OfTwoKeys, ..bench() });
         let call = format!("XREADGROUP GROUP g c {call}");
         assert_eq!(here.run(&call), expected, "{call}");
         assert_eq!(apart.run(&call), expected, "{call}, apart");
@@ -333,7 +298,7 @@ fn waits_with_other_words() {
         let words = OwnedArgs::new(words.split(' '));
         assert_eq!(bench.run(call), "nil");
         assert_eq!(bench.server.wait.take().expect("it waits").words.as_ref(), Some(&words), "{call}");
-        assert_eq!(gathered(&mut bench, Protocol::Resp2, call), Ok("nil".into()));
+        assert_eq!(bench.run_gathered(call), "nil");
         assert_eq!(bench.server.wait.take().expect("it waits").words.as_ref(), Some(&words), "{call}, apart");
     }
     let mut bench = bench();
