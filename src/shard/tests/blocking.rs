@@ -2,6 +2,9 @@
 //! `a` and `d`.
 
 use super::*;
+use crate::store::keyspace::Key;
+use crate::store::object::{Value, ValueRef};
+use crate::store::rdb;
 
 pub(super) fn tick(rig: &mut Rig, ms: i64) {
     rig.now_ms += ms;
@@ -178,6 +181,38 @@ fn whatever_makes_a_key_ready_serves() {
     rig.ask(waiter, "BZPOPMIN b c 0");
     assert_eq!(rig.ask(pusher, "DEL b | ZADD c 1 x | SWAPDB 0 1 | ZCARD c"), "1 | 1 | OK | 0");
     assert_eq!(rig.replies(waiter), "[c, x, 1]");
+}
+
+#[test]
+fn what_is_sorted_or_restored_into_a_key_serves() {
+    for key in ["a", "b"] {
+        let mut rig = Rig::new(2);
+        let (waiter, pusher) = (rig.connect(0), rig.connect(1));
+        rig.ask(pusher, "RPUSH c 2 1");
+        rig.ask(waiter, "BLPOP a b 0");
+        assert_eq!(rig.ask(pusher, &format!("SORT c STORE {key}")), "2");
+        assert_eq!(rig.replies(waiter), format!("[{key}, 1]"));
+
+        rig.ask(pusher, "DEL a b");
+        rig.ask(waiter, "BLPOP a b 0");
+        let string = rdb::encode(Value::String(b"text".to_vec()).as_ref());
+        let list = {
+            let shard = &mut rig.shards[0];
+            let value = shard.core.keys.peek(0, &Key::new(b"c"), START_MS).expect("the list is there");
+            rdb::encode(ValueRef::of(value))
+        };
+        for (payload, served) in [(string, String::new()), (list, format!("[{key}, 2]"))] {
+            let head = format!("*5\r\n$7\r\nRESTORE\r\n$1\r\n{key}\r\n$1\r\n0\r\n${}\r\n", payload.len());
+            let mut bytes = head.into_bytes();
+            bytes.extend_from_slice(&payload);
+            bytes.extend_from_slice(b"\r\n$7\r\nREPLACE\r\n");
+            rig.receive(pusher, &bytes);
+            rig.carry();
+            assert_eq!(rig.replies(pusher), "OK");
+            assert_eq!(rig.replies(waiter), served, "only a list serves");
+        }
+        assert_nobody_waits(&mut rig);
+    }
 }
 
 #[test]
