@@ -5,6 +5,7 @@ use crate::base::rng::Rng;
 use crate::base::slot::SLOTS;
 use crate::commands::testing::Bench;
 use crate::resp::read;
+use crate::store::effect::decode_all;
 use crate::store::keyspace::Keyspace;
 
 /// The generators. The integration tests use more of them.
@@ -151,7 +152,8 @@ impl Replay {
     }
 
     fn check(&mut self) -> Result<(), String> {
-        for (db, effect) in self.bench.keys.take_effects() {
+        for effect in decode_all(&self.bench.keys.take_effects()) {
+            let (db, effect) = effect.expect("an effect");
             self.copy.apply(db, &effect);
         }
         if self.copy.digest() != self.bench.keys.digest() {

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::metrics::Stats;
 use crate::resp::read;
 use crate::resp::write::Writer;
+use crate::store::effect::decode_all;
 use crate::store::keyspace::Keyspace;
 use crate::store::object::Value;
 
@@ -203,7 +204,8 @@ impl Bench {
     /// Replays the journal into an empty keyspace and compares.
     pub fn check_journal(&mut self) {
         let mut replayed = Keyspace::new(0..SLOTS);
-        for (db, effect) in self.keys.take_effects() {
+        for effect in decode_all(&self.keys.take_effects()) {
+            let (db, effect) = effect.expect("an effect");
             replayed.apply(db, &effect);
         }
         assert_eq!(replayed.digest(), self.keys.digest(), "the journal does not rebuild the live state");

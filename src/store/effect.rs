@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::limits::DATABASES;
 use crate::store::awaited::Awaited;
 use crate::store::object::ValueRef;
 use crate::store::watch::Watched;
@@ -23,79 +24,215 @@ pub type EntryId = (u64, u64);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Effect<'a> {
     /// The key holds this string, and expires at this time if at all.
-    SetString { key: &'a [u8], value: &'a [u8], expire_at_ms: Option<i64> },
+    SetString {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        value: &'a [u8],
+        expire_at_ms: Option<i64>,
+    },
     /// The string at the key has these bytes from `offset` on; a gap is zero bytes. The expiry stays.
-    SetRange { key: &'a [u8], offset: usize, bytes: &'a [u8] },
+    SetRange {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        offset: usize,
+        #[serde(with = "serde_bytes")]
+        bytes: &'a [u8],
+    },
     /// The key is gone.
-    Delete { key: &'a [u8] },
+    Delete {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+    },
     /// The key expires at this time, or no longer does.
-    ExpireAt { key: &'a [u8], expire_at_ms: Option<i64> },
+    ExpireAt {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        expire_at_ms: Option<i64>,
+    },
     /// The database lost all keys of this shard.
     Flush,
     /// The database and another one changed places.
     Swap { with: u16 },
 
     /// The list has one more element at an end.
-    ListPush { key: &'a [u8], end: End, element: &'a [u8] },
+    ListPush {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        end: End,
+        #[serde(with = "serde_bytes")]
+        element: &'a [u8],
+    },
     /// The list lost this many elements at an end.
-    ListPop { key: &'a [u8], end: End, count: u64 },
+    ListPop {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        end: End,
+        count: u64,
+    },
     /// The element at `index` is another one.
-    ListSet { key: &'a [u8], index: u64, element: &'a [u8] },
+    ListSet {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        index: u64,
+        #[serde(with = "serde_bytes")]
+        element: &'a [u8],
+    },
     /// A new element stands at `index`; those from there on moved back by one.
-    ListInsert { key: &'a [u8], index: u64, element: &'a [u8] },
+    ListInsert {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        index: u64,
+        #[serde(with = "serde_bytes")]
+        element: &'a [u8],
+    },
     /// The element at `index` is gone.
-    ListRemove { key: &'a [u8], index: u64 },
+    ListRemove {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        index: u64,
+    },
 
     /// The field holds this value, and expires at this time if at all.
-    HashSet { key: &'a [u8], field: &'a [u8], value: &'a [u8], expire_at_ms: Option<i64> },
+    HashSet {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        field: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        value: &'a [u8],
+        expire_at_ms: Option<i64>,
+    },
     /// The field is gone.
-    HashDelete { key: &'a [u8], field: &'a [u8] },
+    HashDelete {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        field: &'a [u8],
+    },
     /// The field expires at this time, or no longer does.
-    HashExpire { key: &'a [u8], field: &'a [u8], expire_at_ms: Option<i64> },
+    HashExpire {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        field: &'a [u8],
+        expire_at_ms: Option<i64>,
+    },
 
     /// The set has one more member.
-    SetAdd { key: &'a [u8], member: &'a [u8] },
+    SetAdd {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        member: &'a [u8],
+    },
     /// The member is gone.
-    SetRemove { key: &'a [u8], member: &'a [u8] },
+    SetRemove {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        member: &'a [u8],
+    },
 
     /// The member is there with this score.
-    SortedSetAdd { key: &'a [u8], member: &'a [u8], score: f64 },
+    SortedSetAdd {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        member: &'a [u8],
+        score: f64,
+    },
     /// The member is gone.
-    SortedSetRemove { key: &'a [u8], member: &'a [u8] },
+    SortedSetRemove {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        member: &'a [u8],
+    },
 
     /// The stream has one more entry: fields and values in turn. Its last id and its count of entries added follow.
-    StreamAdd { key: &'a [u8], id: EntryId, fields: Vec<&'a [u8]> },
+    StreamAdd {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        id: EntryId,
+        fields: Vec<&'a [u8]>,
+    },
     /// The entry is gone.
-    StreamDelete { key: &'a [u8], id: EntryId },
+    StreamDelete {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        id: EntryId,
+    },
     /// Every entry with a smaller id is gone.
-    StreamTrim { key: &'a [u8], before: EntryId },
+    StreamTrim {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        before: EntryId,
+    },
     /// What the stream remembers besides its entries.
-    StreamSetId { key: &'a [u8], last_id: EntryId, entries_added: u64, max_deleted_id: EntryId },
+    StreamSetId {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        last_id: EntryId,
+        entries_added: u64,
+        max_deleted_id: EntryId,
+    },
     /// The group is there and stands here.
-    StreamGroup { key: &'a [u8], group: &'a [u8], last_id: EntryId, entries_read: Option<u64> },
+    StreamGroup {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        group: &'a [u8],
+        last_id: EntryId,
+        entries_read: Option<u64>,
+    },
     /// The group is gone.
-    StreamGroupDelete { key: &'a [u8], group: &'a [u8] },
+    StreamGroupDelete {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        group: &'a [u8],
+    },
     /// The consumer is there, was seen and was active then.
     StreamConsumer {
+        #[serde(with = "serde_bytes")]
         key: &'a [u8],
+        #[serde(with = "serde_bytes")]
         group: &'a [u8],
+        #[serde(with = "serde_bytes")]
         consumer: &'a [u8],
         seen_ms: i64,
         active_ms: Option<i64>,
     },
     /// The consumer is gone, with what was pending for it.
-    StreamConsumerDelete { key: &'a [u8], group: &'a [u8], consumer: &'a [u8] },
+    StreamConsumerDelete {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        group: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        consumer: &'a [u8],
+    },
     /// The entry is pending for the consumer, and for no other.
     StreamPending {
+        #[serde(with = "serde_bytes")]
         key: &'a [u8],
+        #[serde(with = "serde_bytes")]
         group: &'a [u8],
         id: EntryId,
+        #[serde(with = "serde_bytes")]
         consumer: &'a [u8],
         delivered_ms: i64,
         deliveries: u64,
     },
     /// The entry is no longer pending.
-    StreamAck { key: &'a [u8], group: &'a [u8], id: EntryId },
+    StreamAck {
+        #[serde(with = "serde_bytes")]
+        key: &'a [u8],
+        #[serde(with = "serde_bytes")]
+        group: &'a [u8],
+        id: EntryId,
+    },
 }
 
 impl<'a> Effect<'a> {
@@ -146,29 +283,90 @@ impl<'a> Effect<'a> {
                 | Effect::StreamTrim { .. }
         )
     }
+}
 
-    /// The effect as bytes of its own.
-    pub fn to_owned(&self) -> OwnedEffect {
-        OwnedEffect(postcard::to_stdvec(self).expect("an effect is plain data").into())
+/// Appends an effect on database `db`: a variable-length number, then the effect in postcard's format.
+#[inline]
+pub fn encode(db: u16, effect: &Effect<'_>, out: &mut Vec<u8>) {
+    postcard::serialize_with_flavor(&(db, effect), Appending(out)).expect("an effect is plain data");
+}
+
+/// The effects that `encode` wrote one after the other. Ends with the first that cannot be read.
+pub fn decode_all(bytes: &[u8]) -> Effects<'_> {
+    Effects { bytes, rest: bytes }
+}
+
+/// See `decode_all`.
+#[derive(Clone, Debug)]
+pub struct Effects<'a> {
+    bytes: &'a [u8],
+    rest: &'a [u8],
+}
+
+/// Bytes that are no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("byte {at} begins no effect")]
+pub struct BadEffect {
+    /// Where it would begin.
+    pub at: usize,
+}
+
+impl Effects<'_> {
+    /// Where the next effect begins.
+    pub fn offset(&self) -> usize {
+        self.bytes.len() - self.rest.len()
     }
 }
 
-/// An effect that owns its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedEffect(Box<[u8]>);
+impl<'a> Iterator for Effects<'a> {
+    type Item = Result<(u16, Effect<'a>), BadEffect>;
 
-impl OwnedEffect {
-    /// The effect.
-    pub fn effect(&self) -> Effect<'_> {
-        postcard::from_bytes(&self.0).expect("the bytes were made by `Effect::to_owned`")
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let at = self.offset();
+        match postcard::take_from_bytes::<(u16, Effect<'a>)>(self.rest) {
+            Ok((effect, rest)) if usize::from(effect.0) < DATABASES => {
+                self.rest = rest;
+                Some(Ok(effect))
+            }
+            _ => {
+                self.rest = &[];
+                Some(Err(BadEffect { at }))
+            }
+        }
+    }
+}
+
+/// Where postcard puts what it encodes.
+struct Appending<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Appending<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
 /// Where effects go: to whoever keeps them, and to those who watch keys or wait for them.
 #[derive(Debug, Default)]
 pub struct Journal {
-    /// The effects so far with the database of each, where a test records them. Otherwise nothing is persisted.
-    pub recorded: Option<Vec<(u16, OwnedEffect)>>,
+    /// The effects since they were last taken, as `encode` writes them, where somebody keeps them.
+    pub recorded: Option<Vec<u8>>,
     /// Clients that want to know whether keys have changed.
     pub watched: Watched,
     /// Clients that wait for keys.
@@ -190,16 +388,24 @@ impl Journal {
         }
     }
 
-    #[cold]
+    #[inline]
     fn hand_out(&mut self, db: u16, effect: Effect<'_>) {
+        if let Some(effects) = &mut self.recorded {
+            encode(db, &effect, effects);
+        }
+        if !self.watched.is_empty() || !self.awaited.is_empty() {
+            self.tell(db, &effect);
+        }
+    }
+
+    /// Tells those who watch the key or wait for it.
+    #[cold]
+    fn tell(&mut self, db: u16, effect: &Effect<'_>) {
         if let Some(key) = effect.key() {
             self.watched.changed(db, key);
             if effect.may_serve() {
                 self.awaited.touch(db, key);
             }
-        }
-        if let Some(effects) = &mut self.recorded {
-            effects.push((db, effect.to_owned()));
         }
     }
 

@@ -8,7 +8,7 @@ use crate::base::rng::Rng;
 use crate::base::slot::{SLOTS, Slot, key_slot};
 use crate::store::awaited::Awaited;
 use crate::store::collection::EncodingLimits;
-use crate::store::effect::{Effect, Journal, OwnedEffect};
+use crate::store::effect::{Effect, Journal};
 use crate::store::object::{
     self, Entry, StringRef, Value, ValueRef, allocated_bytes, string_payload, with_payload,
 };
@@ -115,8 +115,19 @@ impl Keyspace {
         usize::from(self.first_slot)..usize::from(self.first_slot) + self.slot_count
     }
 
+    /// From now on effects are recorded, or no longer are.
+    pub fn record_effects(&mut self, is_on: bool) {
+        self.journal.recorded = is_on.then(|| self.journal.recorded.take().unwrap_or_default());
+    }
+
+    /// Effects recorded since they were last taken, as `effect::encode` writes them.
+    #[inline]
+    pub fn effects(&mut self) -> Option<&mut Vec<u8>> {
+        self.journal.recorded.as_mut()
+    }
+
     /// Takes the effects recorded so far.
-    pub fn take_effects(&mut self) -> Vec<(u16, OwnedEffect)> {
+    pub fn take_effects(&mut self) -> Vec<u8> {
         self.journal.recorded.as_mut().map(std::mem::take).unwrap_or_default()
     }
 

@@ -150,6 +150,7 @@ fn field_offset(word: &[u8], bits: u32, bytes_max: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::{Bench, check};
+    use crate::store::effect::decode_all;
 
     #[test]
     fn reads_and_writes_integers() {
@@ -183,7 +184,7 @@ mod tests {
     fn what_stays_the_same_is_no_change() {
         let mut bench = Bench::default();
         bench.run("SET k abcd | BITFIELD k SET u8 0 97 INCRBY i8 8 0 GET u8 0");
-        assert_eq!(bench.keys.take_effects().len(), 1);
+        assert_eq!(decode_all(&bench.keys.take_effects()).count(), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::rng::Rng;
-use crate::store::effect::Journal;
+use crate::store::effect::{Journal, decode_all};
 
 const LIMITS: EncodingLimits = EncodingLimits {
     hash_entries_max: 8,
@@ -190,8 +190,9 @@ proptest! {
         // What the journal says, and what the hash says of itself, rebuild it.
         let mut off = Journal::default();
         let mut replayed = Hash::default();
-        for (_, effect) in journal.recorded.take().expect("it records") {
-            change(&mut replayed, &mut off, |hash| Hash::replay(hash, &effect.effect()));
+        for effect in decode_all(&journal.recorded.take().expect("it records")) {
+            let (_, effect) = effect.expect("an effect");
+            change(&mut replayed, &mut off, |hash| Hash::replay(hash, &effect));
         }
         compare(&replayed, &oracle)?;
         let mut rebuilt = Hash::default();

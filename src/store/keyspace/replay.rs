@@ -1,7 +1,7 @@
 //! Repeating recorded effects, as recovery does, and the digest that proves it. Every effect goes through the mutator that records it.
 
 use crate::store::collection::Collection;
-use crate::store::effect::{Effect, OwnedEffect};
+use crate::store::effect::Effect;
 use crate::store::hash::Hash;
 use crate::store::keyspace::{Key, Keyspace};
 use crate::store::list::List;
@@ -13,9 +13,8 @@ use crate::store::table::{SlotTable, hash_key};
 
 impl Keyspace {
     /// Applies a journaled effect. Expired values are kept until a read finds them, as in the live state.
-    pub fn apply(&mut self, db: u16, effect: &OwnedEffect) {
-        let effect = effect.effect();
-        match effect {
+    pub fn apply(&mut self, db: u16, effect: &Effect<'_>) {
+        match *effect {
             Effect::SetString { key, value, expire_at_ms } => {
                 self.set_string(db, &Key::new(key), value, expire_at_ms, 0);
             }
@@ -35,15 +34,15 @@ impl Keyspace {
             | Effect::ListPop { key, .. }
             | Effect::ListSet { key, .. }
             | Effect::ListInsert { key, .. }
-            | Effect::ListRemove { key, .. } => self.replay::<List>(db, key, &effect),
+            | Effect::ListRemove { key, .. } => self.replay::<List>(db, key, effect),
             Effect::HashSet { key, .. } | Effect::HashDelete { key, .. } | Effect::HashExpire { key, .. } => {
-                self.replay::<Hash>(db, key, &effect);
+                self.replay::<Hash>(db, key, effect);
             }
             Effect::SetAdd { key, .. } | Effect::SetRemove { key, .. } => {
-                self.replay::<Set>(db, key, &effect);
+                self.replay::<Set>(db, key, effect);
             }
             Effect::SortedSetAdd { key, .. } | Effect::SortedSetRemove { key, .. } => {
-                self.replay::<SortedSet>(db, key, &effect);
+                self.replay::<SortedSet>(db, key, effect);
             }
             Effect::StreamAdd { key, .. }
             | Effect::StreamDelete { key, .. }
@@ -54,7 +53,7 @@ impl Keyspace {
             | Effect::StreamConsumer { key, .. }
             | Effect::StreamConsumerDelete { key, .. }
             | Effect::StreamPending { key, .. }
-            | Effect::StreamAck { key, .. } => self.replay::<Stream>(db, key, &effect),
+            | Effect::StreamAck { key, .. } => self.replay::<Stream>(db, key, effect),
         }
     }
 

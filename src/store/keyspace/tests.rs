@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::limits::TABLE_ENTRIES_MAX;
 use crate::base::rng::Rng;
+use crate::store::effect::decode_all;
 
 const DBS: u16 = 3;
 const CLOCK: u32 = 7;
@@ -252,7 +253,8 @@ proptest! {
         }
         compare(&keys, &oracle);
         let mut replayed = Keyspace::new(SHARD);
-        for (db, effect) in keys.take_effects() {
+        for effect in decode_all(&keys.take_effects()) {
+            let (db, effect) = effect.expect("an effect");
             replayed.apply(db, &effect);
         }
         prop_assert_eq!(replayed.digest(), keys.digest());

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::rng::Rng;
-use crate::store::effect::Journal;
+use crate::store::effect::{Journal, decode_all};
 
 const LIMITS: EncodingLimits = EncodingLimits {
     set_integers_max: 8,
@@ -42,8 +42,9 @@ fn change<R>(set: &mut Set, replica: &mut Set, work: impl FnOnce(&mut Change<'_,
         journal: journal_of_replica,
         changes: 0,
     };
-    for (_, effect) in journal.recorded.expect("it records") {
-        Set::replay(&mut change, &effect.effect());
+    for effect in decode_all(&journal.recorded.expect("it records")) {
+        let (_, effect) = effect.expect("an effect");
+        Set::replay(&mut change, &effect);
     }
     result
 }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::effect::Journal;
+use crate::store::effect::{Journal, decode_all};
 
 /// So few that a set changes its form in the middle of most runs.
 fn small_limits() -> EncodingLimits {
@@ -212,11 +212,12 @@ proptest! {
         compare_all(&set, &oracle);
         let mut replayed = SortedSet::default();
         let mut nowhere = Journal::default();
-        for (_, effect) in journal.recorded.take().into_iter().flatten() {
+        for effect in decode_all(&journal.recorded.take().expect("it records")) {
+            let (_, effect) = effect.expect("an effect");
             let mut change = Change {
                 value: &mut replayed, key: b"key", encoding: &limits, db: 0, journal: &mut nowhere, changes: 0,
             };
-            SortedSet::replay(&mut change, &effect.effect());
+            SortedSet::replay(&mut change, &effect);
         }
         prop_assert_eq!(&replayed, &set);
         prop_assert_eq!(replayed.view().encoding(), set.view().encoding());

@@ -2,6 +2,7 @@
 //! would reply, the shards hold the same keys, and their journals rebuild them.
 
 use corevault::base::rng::Rng;
+use corevault::store::effect::decode_all;
 use corevault::store::keyspace::Keyspace;
 
 use crate::cluster::{Cluster, Fault};
@@ -66,7 +67,8 @@ fn journals_rebuild(cluster: &mut Cluster) -> Verdict {
     for (n, shard) in cluster.shards.iter_mut().enumerate() {
         let keys = shard.keys();
         let mut replayed = Keyspace::new(keys.slots());
-        for (db, effect) in keys.take_effects() {
+        for effect in decode_all(&keys.take_effects()) {
+            let (db, effect) = effect.expect("an effect");
             replayed.apply(db, &effect);
         }
         if replayed.digest() != keys.digest() {
