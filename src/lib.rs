@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod metrics;
 pub mod net;
+pub mod persist;
 pub mod resp;
 pub mod server;
 pub mod shard;

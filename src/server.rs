@@ -1,11 +1,13 @@
 //! Wires a server together: options → preflight → listeners → one executor a shard → signals → an orderly end.
 //! No logic of its own.
 
+mod data;
+
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 
@@ -15,13 +17,20 @@ use signal_hook::iterator::Signals;
 
 use crate::base::limits::SHARDS_MAX;
 use crate::commands::session::{Process, ProcessUsage};
+use crate::config::persistence::{Fsync, SavePoint};
 use crate::config::{Config, Start};
+use crate::metrics::persistence::Persistence;
 use crate::net::clock::now_ms;
 use crate::net::listen::{self, ListenError};
 use crate::net::mesh::{Mesh, Parcel};
 use crate::net::preflight::{self, DESCRIPTORS_PER_SHARD, DESCRIPTORS_RESERVED, Verdict};
-use crate::net::{Shared, run_shard};
-use crate::shard::Shard;
+use crate::net::{Shared, keeper, run_shard};
+use crate::persist::ledger::Ledger;
+use crate::persist::{check, snapshot};
+pub use crate::server::data::DataError;
+use crate::server::data::{Data, ShardData};
+use crate::shard::{Shard, slots_of};
+use crate::store::keyspace::Keyspace;
 use crate::sys::{cpus, process};
 
 /// What an operator may choose at start.
@@ -43,6 +52,25 @@ pub struct Options {
     pub log_level: &'static str,
     /// The program's allocator, as `INFO` names it.
     pub allocator: &'static str,
+    /// Where and how data is kept; nothing where none is.
+    pub keep: Option<Keep>,
+}
+
+/// How data is kept on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The data directory; made if it is missing.
+    pub directory: PathBuf,
+    /// Whether effects are logged.
+    pub append_only: bool,
+    /// When the log is made durable.
+    pub fsync: Fsync,
+    /// Whether the log that is there is restored; if not, it is set aside.
+    pub restores_log: bool,
+    /// Whether the snapshot that is there is restored; if not, it is set aside.
+    pub restores_snapshot: bool,
+    /// What causes a save.
+    pub save_points: Vec<SavePoint>,
 }
 
 /// Why a server did not start, or stopped.
@@ -78,6 +106,9 @@ pub enum ServerError {
     /// A shard's thread ended by itself.
     #[error("shard {0} ended unexpectedly; the log says why")]
     Died(u16),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
@@ -129,13 +160,30 @@ pub fn doctor(options: &Options) -> (String, bool) {
     (lines.join("\n"), checks.iter().all(|check| check.verdict != Verdict::Failure))
 }
 
+/// What `corevault check-aof` says of a segment of the log or of all in a data directory, and the program's exit status: 0 if it is
+/// whole, or has been repaired, 1 if it is damaged, 2 if it could not be looked at.
+pub fn check_aof(path: &Path, repairs: bool) -> (String, u8) {
+    match check::check_aof(path, repairs, now_ms()) {
+        Ok(outcome) => (outcome.lines.join("\n"), u8::from(outcome.is_damaged)),
+        Err(error) => (error.to_string(), 2),
+    }
+}
+
+/// What `corevault check-snapshot` says of a snapshot, and the program's exit status: as `check_aof`.
+pub fn check_snapshot(path: &Path) -> (String, u8) {
+    match snapshot::check(path) {
+        Ok(report) => (report.to_string(), u8::from(!report.is_whole())),
+        Err(error) => (error.to_string(), 2),
+    }
+}
+
 /// Runs a server until SIGTERM, SIGINT or `SHUTDOWN`. `started` is told the port once clients can connect.
 pub fn run(options: &Options, started: impl FnOnce(u16)) -> Result<(), ServerError> {
     let placements = placements(options)?;
     let shards = placements.len() as u16;
     let clients_max = look_before(shards, options.clients_max)?;
     let (tcp, port) = listen::tcp(options.bind_address, options.port)?;
-    let config = Config { clients_max, start: start_of(options, port, shards), ..Config::default() };
+    let config = config_of(options, clients_max, port, shards);
     let mut listeners = vec![(tcp, false)];
     if let Some(path) = &options.unix_socket {
         listeners.push((listen::unix(path)?, true));
@@ -146,26 +194,53 @@ pub fn run(options: &Options, started: impl FnOnce(u16)) -> Result<(), ServerErr
     process::register_membarrier();
     let (mesh, inboxes) =
         Mesh::new(shards).map_err(|error| ServerError::Shard { shard: 0, cause: error.to_string() })?;
+    let data =
+        options.keep.as_ref().map(|keep| data::open(keep, shards, &process.persistence)).transpose()?;
+    let (to_keeper, from_shards) = crossbeam_channel::unbounded();
     let shared = Arc::new(Shared {
         mesh,
         last_client_id: AtomicU64::new(0),
         unix_path: options.unix_socket.as_ref().map(|path| path.display().to_string()),
         on_shutdown: || {
             // The signal's way is the one way out.
+            IS_ENDING.store(true, Ordering::SeqCst);
             let _ = signal_hook::low_level::raise(SIGTERM);
         },
+        on_damage: |damage| {
+            tracing::error!("cannot go on");
+            eprintln!("corevault: {damage}");
+            std::process::exit(1);
+        },
+        keeper: data.is_some().then_some(to_keeper),
     });
+    let shards_data = match data {
+        None => Vec::new(),
+        Some(Data { disk, keeper, shards }) => {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name("keeper".into())
+                .spawn(move || keeper::keep(disk, keeper, &from_shards, &shared.mesh))
+                .map_err(|error| ServerError::Shard { shard: 0, cause: error.to_string() })?;
+            shards
+        }
+    };
     if !options.bind_address.is_loopback() {
         tracing::warn!(
             "clients need no password, and this server listens on {}: whoever reaches the port reads and changes everything",
             options.bind_address
         );
     }
-    let handles = start_shards(&placements, &shared, inboxes, listeners, &process, &config)?;
+    let handles = start_shards(&placements, &shared, inboxes, listeners, &process, &config, shards_data)?;
     tracing::info!(port, shards, address = %options.bind_address, pid = process.pid, "ready to accept connections");
     started(port);
-    let signal = signals.forever().next();
-    tracing::info!(signal, "stopping");
+    for signal in signals.forever() {
+        tracing::info!(signal, "stopping");
+        // The first one asks the shards, which may have to save before; the second one is their answer, or somebody's impatience.
+        if IS_ENDING.swap(true, Ordering::SeqCst) {
+            break;
+        }
+        shared.mesh.deliver_from_outside(0, Parcel::ShutDown);
+    }
     for shard in 0..shards {
         shared.mesh.deliver_from_outside(shard, Parcel::Stop);
     }
@@ -179,6 +254,9 @@ pub fn run(options: &Options, started: impl FnOnce(u16)) -> Result<(), ServerErr
     tracing::info!("stopped");
     Ok(())
 }
+
+/// Whether the process has been asked to end.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Fails if the system does not allow a server; returns how many clients it can have.
 fn look_before(shards: u16, clients_max: usize) -> Result<usize, ServerError> {
@@ -203,12 +281,15 @@ fn start_shards(
     mut listeners: Vec<(OwnedFd, bool)>,
     process: &Arc<Process>,
     config: &Config,
+    data: Vec<ShardData>,
 ) -> Result<Vec<ExecutorJoinHandle<()>>, ServerError> {
     let shards = placements.len() as u16;
     let (report, reports) = mpsc::sync_channel::<(u16, io::Result<()>)>(placements.len());
     // No shard may take connections before every shard can be reached.
     let everybody_ready = Arc::new(Barrier::new(placements.len()));
     let mut handles = Vec::new();
+    let ledger = Arc::new(Ledger::new(shards));
+    let mut data = data.into_iter();
     for ((number, placement), inbox) in (0..shards).zip(placements).zip(inboxes) {
         let (shared, report) = (Arc::clone(shared), report.clone());
         let (process, config) = (Arc::clone(process), config.clone());
@@ -216,6 +297,7 @@ fn start_shards(
         // The first shard accepts for all: placing by count is even where hashing would not be.
         let listeners = std::mem::take(&mut listeners);
         let seed = process::random_u64();
+        let (data, ledger) = (data.next(), Arc::clone(&ledger));
         let placement = placement.map_or(Placement::Unbound, Placement::Fixed);
         let handle = LocalExecutorBuilder::new(placement)
             .name(&format!("shard-{number}"))
@@ -223,7 +305,25 @@ fn start_shards(
             .ring_depth(64)
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .spawn(move || async move {
-                let shard = Shard::new(number, shards, process, config, seed);
+                let mut keys = Keyspace::new(slots_of(number, shards));
+                if let Some(ShardData { restore, .. }) = &data {
+                    match restore.dormant(keys.slots(), (now_ms() / 1000) as u32) {
+                        Ok((dormant, records)) => {
+                            process.persistence.shard(number).log_records.set(records);
+                            keys.lay_dormant(dormant);
+                            let tables = keys.dormant_tables() as u64;
+                            process.persistence.shard(number).tables_total.set(tables);
+                        }
+                        Err(damage) => {
+                            let _ = report.send((number, Err(io::Error::other(damage))));
+                            return;
+                        }
+                    }
+                }
+                let mut shard = Shard::with_keyspace(number, shards, process, config, seed, keys, ledger);
+                if let Some(segment) = data.and_then(|data| data.segment) {
+                    shard.begin_log(segment, now_ms());
+                }
                 run_shard(shard, number, shared, inbox, listeners, |made| {
                     let is_made = made.is_ok();
                     let _ = report.send((number, made));
@@ -249,15 +349,32 @@ fn start_shards(
     Ok(handles)
 }
 
+/// The parameters in force when the server starts.
+fn config_of(options: &Options, clients_max: usize, port: u16, shards: u16) -> Config {
+    let start = start_of(options, port, shards);
+    let config = Config { clients_max, start, ..Config::default() };
+    match &options.keep {
+        None => config,
+        Some(keep) => Config {
+            append_only: keep.append_only,
+            append_fsync: keep.fsync,
+            save_points: keep.save_points.clone(),
+            ..config
+        },
+    }
+}
+
 fn start_of(options: &Options, port: u16, shards: u16) -> Start {
-    let path = |path: &std::path::Path| path.display().to_string();
+    let directory = options.keep.as_ref().map_or(Path::new("."), |keep| &keep.directory);
+    let path = |path: &Path| path.display().to_string();
     Start {
         port,
         bind: options.bind_address.to_string(),
         unix_socket: options.unix_socket.as_deref().map(path).unwrap_or_default(),
         threads: shards,
         log_level: options.log_level.to_owned(),
-        directory: std::env::current_dir().as_deref().map(path).unwrap_or_default(),
+        directory: std::path::absolute(directory).as_deref().map(path).unwrap_or_default(),
+        keeps: options.keep.is_some(),
     }
 }
 
@@ -281,6 +398,10 @@ fn describe(options: &Options, tcp_port: u16, placements: &[Option<usize>]) -> P
         system_memory_bytes: process::machine_memory_bytes(),
         allocator: options.allocator,
         usage,
+        persistence: match options.keep {
+            None => Persistence::default(),
+            Some(_) => Persistence::new(placements.len() as u16),
+        },
         ..Process::default()
     }
 }
@@ -299,6 +420,7 @@ mod tests {
             clients_max: 100,
             log_level: "notice",
             allocator: "system",
+            keep: None,
         }
     }
 
@@ -306,6 +428,26 @@ mod tests {
     fn writes_cpu_lists() {
         assert_eq!(cpu_list(&[0, 2, 3, 4, 7]), "0,2-4,7");
         assert_eq!(cpu_list(&[]), "");
+    }
+
+    #[test]
+    fn parameters_follow_the_options() {
+        let in_memory = config_of(&options(), 7, 1, 1);
+        assert!(!in_memory.start.keeps && !in_memory.append_only && in_memory.save_points.is_empty());
+        let working = std::env::current_dir().expect("there is one");
+        assert_eq!(in_memory.start.directory, working.display().to_string());
+        let keep = Keep {
+            directory: "data".into(),
+            append_only: true,
+            fsync: Fsync::Always,
+            restores_log: true,
+            restores_snapshot: true,
+            save_points: vec![SavePoint { seconds: 60, changes: 1 }],
+        };
+        let kept = config_of(&Options { keep: Some(keep), ..options() }, 7, 1, 1);
+        assert!(kept.start.keeps && kept.append_only && kept.append_fsync == Fsync::Always);
+        assert_eq!(kept.start.directory, working.join("data").display().to_string());
+        assert_eq!(kept.save_points.len(), 1);
     }
 
     #[test]

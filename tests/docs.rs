@@ -226,6 +226,11 @@ const SPREADS: &[(&str, &str, &str)] = &[
         "what the queued commands need together; one hop more where watched keys are elsewhere",
     ),
     (
+        "home, or wait",
+        "0",
+        "as home; the reply may have to wait for the disk, and so do the client's commands behind it",
+    ),
+    (
         "gather, or wait",
         "as gather",
         "as gather; where nothing is found the client waits in the lines of its keys, and a change of one has it tried again",
@@ -241,6 +246,7 @@ fn spread(row: &Command) -> &'static str {
         }
         Spread::Connection(Verb::Exec) => "queued",
         Spread::Connection(Verb::Watch) => "keys",
+        Spread::Disk => "home, or wait",
         Spread::Key => "key",
         Spread::Keys(_) => "keys",
         Spread::Gather(_) => "gather",

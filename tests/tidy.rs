@@ -251,7 +251,8 @@ fn read_tree(directory: &Path, prefix: &str, files: &mut Vec<SourceFile>) {
         let path = format!("{prefix}{name}");
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
-            let left_by_tools = matches!(name.as_str(), ".git" | "target" | "__pycache__") || path == "data";
+            let left_by_tools = matches!(name.as_str(), ".git" | "target" | "__pycache__")
+                || matches!(path.as_str(), "data" | "corevault-data");
             if !left_by_tools {
                 read_tree(&entry.path(), &format!("{path}/"), files);
             }

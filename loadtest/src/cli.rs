@@ -26,11 +26,15 @@ pub enum Command {
     /// Put a running server under load and report throughput and latency.
     Run(RunArgs),
     /// Start servers pinned alike, load them in alternation, and compare CPU time per command.
-    Compare(CompareArgs),
+    Compare(Box<CompareArgs>),
     /// Open idle connections and hold them.
     Idle(IdleArgs),
     /// Misbehave as a client, within bounds, and report what the server did.
     Hostile(HostileArgs),
+    /// Have a running server save, and measure how long it takes and how much memory.
+    Save(SaveArgs),
+    /// Start a server on data that is there, and measure when it serves them.
+    Restart(RestartArgs),
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +86,7 @@ impl DataArgs {
         match self.distribution {
             DistributionArg::Uniform => Order::Uniform,
             DistributionArg::Zipf => Order::Zipf { exponent: self.zipf_exponent },
+            DistributionArg::Sequential => Order::Sequential,
         }
     }
 }
@@ -112,6 +117,8 @@ impl OpArgs {
 pub enum DistributionArg {
     Uniform,
     Zipf,
+    /// One key after the other, and round again; each thread by itself.
+    Sequential,
 }
 
 #[derive(Debug, Args)]
@@ -200,7 +207,7 @@ pub struct CompareArgs {
     /// Command line of the second server. Default: redis-server, see --redis.
     #[arg(long, value_name = "COMMAND", conflicts_with = "redis")]
     pub b: Option<String>,
-    /// First server: this corevault, with --port {port} --shards 1 --cpus {cpu} [default: ./target/release/corevault].
+    /// First server: this corevault, with --port {port} --shards 1 --cpus {cpu} --in-memory [default: ./target/release/corevault].
     #[arg(long, value_name = "PATH")]
     pub corevault: Option<String>,
     /// Second server: this redis-server, without persistence [default: redis-server].
@@ -221,6 +228,9 @@ pub struct CompareArgs {
     /// Which servers to set side by side.
     #[arg(long, value_name = "LIST", action = ArgAction::Set, value_delimiter = ',', default_value = "A/B")]
     pub pairs: Vec<Pair>,
+    /// A command that every server must answer without an error before anything else; once more for another.
+    #[arg(long, value_name = "COMMAND")]
+    pub setup: Vec<String>,
     /// CPUs of the servers, as for taskset.
     #[arg(long, value_name = "LIST", default_value = "0")]
     pub server_cpus: String,
@@ -343,6 +353,53 @@ pub enum HostileKind {
     HalfRequest,
     /// Connects and disconnects as fast as it can.
     FloodConnect,
+}
+
+#[derive(Debug, Args)]
+pub struct SaveArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[arg(long, value_enum, default_value_t = SaveCommand::Bgsave)]
+    pub command: SaveCommand,
+    /// How many saves, one after the other [default: 1, or as many as the duration takes].
+    #[arg(long)]
+    pub count: Option<u64>,
+    /// No save begins later than this.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SaveCommand {
+    /// Ends when it is answered.
+    Save,
+    /// Ends when INFO persistence says so.
+    Bgsave,
+    /// As bgsave.
+    Bgrewriteaof,
+}
+
+#[derive(Debug, Args)]
+pub struct RestartArgs {
+    /// Command line of the server; {port} and {cpu} are filled in. Where its data is must be part of it.
+    #[arg(value_name = "COMMAND")]
+    pub server: String,
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[arg(long, default_value_t = 5)]
+    pub rounds: usize,
+    /// End each server with SIGKILL instead of SIGTERM.
+    #[arg(long)]
+    pub kill: bool,
+    /// Have the kernel forget the files' contents before each start (takes root).
+    #[arg(long)]
+    pub cold: bool,
+    /// CPUs of the server, as for taskset.
+    #[arg(long, value_name = "LIST", default_value = "0")]
+    pub server_cpus: String,
+    /// CPUs of the client.
+    #[arg(long, value_name = "LIST", default_value = "1")]
+    pub load_cpus: String,
 }
 
 #[cfg(test)]

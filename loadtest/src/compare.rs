@@ -16,13 +16,17 @@ use crate::fill::fill;
 use crate::interrupt::Interrupt;
 use crate::limits::SERVERS_MAX;
 use crate::procstat::{Cpu, resident_bytes};
+use crate::reply::Reply;
 use crate::report::csv_text;
 use crate::server_process::{Recipe, Server};
 use crate::summary::{self, Memory, Setup};
 use crate::workload::{Requests, Spec};
 
 const COREVAULT_DEFAULT: &str = "./target/release/corevault";
+/// Flags of corevault that say what it keeps.
+const KEEPING: &[&str] = &["--data-dir", "--append-only", "--aof-sync-strategy", "--snapshot-"];
 const REDIS_DEFAULT: &str = "redis-server";
+const SETUP_TIMEOUT: Duration = Duration::from_secs(60);
 const DURATION_MIN: Duration = Duration::from_secs(2);
 /// Between the fill and the look at resident memory, and between two runs.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -78,6 +82,7 @@ pub fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<ExitCode> {
     let started = SystemTime::now();
     let mut memory = Vec::new();
     for server in &servers {
+        set_up(server, &args.setup).map_err(|error| told_by(server, error, interrupt))?;
         interrupt.sleep_until(Instant::now() + SETTLE);
         let before_bytes = resident_bytes(server.pid())?;
         eprintln!("filling {} with {} keys", server.name, spec.keys.count);
@@ -96,20 +101,42 @@ pub fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn set_up(server: &Server, commands: &[String]) -> Result<()> {
+    for command in commands {
+        let words = shlex::split(command).with_context(|| format!("unfinished quotation in: {command}"))?;
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        server.target.ask(&words, SETUP_TIMEOUT, |reply| match reply {
+            Reply::Error(text) => Err(anyhow!("{command}: {}", String::from_utf8_lossy(text))),
+            _ => Ok(()),
+        })??;
+    }
+    Ok(())
+}
+
 fn recipes(args: &CompareArgs) -> Result<Vec<Recipe>> {
     let corevault = args.corevault.as_deref().unwrap_or(COREVAULT_DEFAULT);
     let redis = args.redis.as_deref().unwrap_or(REDIS_DEFAULT);
     let first = match &args.a {
         Some(template) => Recipe::from_template(template, &args.a_args)?,
         None => {
-            let options = [("--port", "{port}"), ("--shards", "1"), ("--cpus", "{cpu}")];
+            let mut options =
+                vec![("--port", Some("{port}")), ("--shards", Some("1")), ("--cpus", Some("{cpu}"))];
+            // The other's preset keeps nothing either.
+            if !KEEPING.iter().any(|flag| args.a_args.contains(flag)) {
+                options.push(("--in-memory", None));
+            }
             Recipe::preset(corevault, &options, &args.a_args)?
         }
     };
     let second = match &args.b {
         Some(template) => Recipe::from_template(template, &args.b_args)?,
         None => {
-            let options = [("--save", ""), ("--appendonly", "no"), ("--port", "{port}"), ("--dir", "{dir}")];
+            let options = [
+                ("--save", Some("")),
+                ("--appendonly", Some("no")),
+                ("--port", Some("{port}")),
+                ("--dir", Some("{dir}")),
+            ];
             Recipe::preset(redis, &options, &args.b_args)?
         }
     };

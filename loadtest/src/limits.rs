@@ -37,6 +37,8 @@ pub const FILL_PIPELINE: usize = 128;
 /// How long a started server may take to answer PING, and to stop after SIGTERM.
 pub const SERVER_START_MAX: Duration = Duration::from_secs(30);
 pub const SERVER_STOP_MAX: Duration = Duration::from_secs(5);
+/// How long a restarted server may take to have restored everything.
+pub const RESTART_MAX: Duration = Duration::from_secs(300);
 /// Servers compared at once; each has a letter.
 pub const SERVERS_MAX: usize = 8;
 /// A server may listen on a few ports after its first one; so many are kept free.

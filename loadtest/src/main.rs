@@ -20,7 +20,9 @@ mod progress;
 mod recorder;
 mod reply;
 mod report;
+mod restart;
 mod run;
+mod save;
 mod server_process;
 mod summary;
 mod target;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args, &interrupt),
         Command::Idle(args) => idle::run(args, &interrupt),
         Command::Hostile(args) => hostile::run(args, &interrupt),
+        Command::Save(args) => save::run(args, &interrupt),
+        Command::Restart(args) => restart::run(args, &interrupt),
     });
     result.unwrap_or_else(|error| {
         eprintln!("loadtest: {error:#}");

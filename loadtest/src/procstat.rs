@@ -42,8 +42,23 @@ impl Cpu {
 
 /// VmRSS of `/proc/PID/status`, in bytes.
 pub fn resident_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmRSS")
+}
+
+/// The most resident memory since the process started, or since `forget_peak`, in bytes.
+pub fn peak_resident_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmHWM")
+}
+
+/// From now on the peak is that of what comes. Takes the right to write to the process's files: one's own, or root.
+pub fn forget_peak(pid: u32) -> Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    fs::write(&path, "5").with_context(|| format!("cannot write {path}"))
+}
+
+fn status_bytes(pid: u32, name: &str) -> Result<u64> {
     let status = read(&format!("/proc/{pid}/status"))?;
-    vm_rss_bytes(&status).with_context(|| format!("/proc/{pid}/status has no VmRSS"))
+    field_bytes(&status, name).with_context(|| format!("/proc/{pid}/status has no {name}"))
 }
 
 fn read(path: &str) -> Result<String> {
@@ -62,8 +77,8 @@ fn on_cpu_ns(schedstat: &str) -> Option<u64> {
     schedstat.split_ascii_whitespace().next()?.parse().ok()
 }
 
-fn vm_rss_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn field_bytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -84,8 +99,10 @@ mod tests {
     fn reads_schedstat_and_rss() {
         assert_eq!(on_cpu_ns("98765 4321 10\n"), Some(98765));
         assert_eq!(on_cpu_ns(""), None);
-        assert_eq!(vm_rss_bytes("Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t    2048 kB\n"), Some(2048 * 1024));
-        assert_eq!(vm_rss_bytes("Name:\tx\n"), None);
+        let status = "Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t    2048 kB\n";
+        assert_eq!(field_bytes(status, "VmRSS"), Some(2048 * 1024));
+        assert_eq!(field_bytes(status, "VmHWM"), Some(9 * 1024));
+        assert_eq!(field_bytes(status, "VmSwap"), None);
     }
 
     #[test]
@@ -95,6 +112,7 @@ mod tests {
         let after = Cpu::of(pid).unwrap();
         assert!(after.ticks_us >= before.ticks_us);
         assert!(resident_bytes(pid).unwrap() > 0);
+        assert!(peak_resident_bytes(pid).unwrap() > 0);
         assert!(Cpu::of(u32::MAX).is_err());
     }
 }

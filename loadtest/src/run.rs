@@ -65,7 +65,8 @@ fn report(args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Report {
     let seconds = outcome.window.as_secs_f64();
     let distribution = match args.data.order() {
         crate::workload::Order::Zipf { exponent } => format!("zipf {exponent}"),
-        _ => "uniform".into(),
+        crate::workload::Order::Sequential => "sequential".into(),
+        crate::workload::Order::Uniform => "uniform".into(),
     };
     Report {
         server: plan.target.to_string(),

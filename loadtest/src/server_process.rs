@@ -16,7 +16,6 @@ use tempfile::TempDir;
 
 use crate::interrupt::Interrupt;
 use crate::limits::{SERVER_PORT_FIRST, SERVER_PORT_LAST, SERVER_PORTS, SERVER_START_MAX, SERVER_STOP_MAX};
-use crate::reply::Reply;
 use crate::target::Target;
 
 const POLL: Duration = Duration::from_millis(20);
@@ -39,8 +38,8 @@ impl Recipe {
         Ok(Self { name: name.into_owned(), words })
     }
 
-    /// A program with the options we choose. One that `extra` names too is `extra`'s.
-    pub fn preset(program: &str, options: &[(&str, &str)], extra: &str) -> Result<Self> {
+    /// A program with the options we choose, some without a value. One that `extra` names too is `extra`'s.
+    pub fn preset(program: &str, options: &[(&str, Option<&str>)], extra: &str) -> Result<Self> {
         let extra_words = split(extra)?;
         let named = |option: &str| {
             extra_words.iter().any(|word| {
@@ -49,7 +48,8 @@ impl Recipe {
         };
         let mut words = vec![program.to_owned()];
         for (option, value) in options.iter().filter(|(option, _)| !named(option)) {
-            words.extend([(*option).to_owned(), (*value).to_owned()]);
+            words.push((*option).to_owned());
+            words.extend(value.map(str::to_owned));
         }
         words.extend(extra_words);
         let name = Path::new(program).file_name().map_or(program.into(), |name| name.to_string_lossy());
@@ -81,6 +81,14 @@ pub struct Server {
 impl Server {
     /// Starts a server on `cpus` and waits until it answers PING.
     pub fn start(recipe: &Recipe, cpus: &str, interrupt: &Interrupt) -> Result<Self> {
+        let mut server = Self::spawn(recipe, cpus)?;
+        server.wait_until_up(interrupt).with_context(|| format!("starting: {}", recipe.words.join(" ")))?;
+        server.identify()?;
+        Ok(server)
+    }
+
+    /// Starts a server on `cpus`, and waits for nothing.
+    pub fn spawn(recipe: &Recipe, cpus: &str) -> Result<Self> {
         let home =
             tempfile::Builder::new().prefix("loadtest-").tempdir().context("no temporary directory")?;
         let dir = home.path().join("data");
@@ -107,10 +115,7 @@ impl Server {
             .spawn()
             .context("cannot start taskset (package util-linux)")?;
         let target = Target::Tcp((Ipv4Addr::LOCALHOST, port).into());
-        let mut server = Self { child, name: recipe.name.clone(), target, version: String::new(), home };
-        server.wait_until_up(interrupt).with_context(|| format!("starting: {}", words.join(" ")))?;
-        server.identify()?;
-        Ok(server)
+        Ok(Self { child, name: recipe.name.clone(), target, version: String::new(), home })
     }
 
     pub fn pid(&self) -> u32 {
@@ -121,9 +126,7 @@ impl Server {
         let deadline = Instant::now() + SERVER_START_MAX;
         while !self.target.answers_ping(Duration::from_secs(1)) {
             interrupt.check()?;
-            if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended at start ({status}); its last lines:\n{}", self.name, self.log_tail());
-            }
+            self.check_alive()?;
             if Instant::now() > deadline {
                 bail!("{} does not answer PING; its last lines:\n{}", self.name, self.log_tail());
             }
@@ -132,11 +135,23 @@ impl Server {
         Ok(())
     }
 
+    /// Fails if the server has ended by itself.
+    pub fn check_alive(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("{} ended at start ({status}); its last lines:\n{}", self.name, self.log_tail());
+        }
+        Ok(())
+    }
+
+    /// Ends the server with no chance to do anything about it.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     fn identify(&mut self) -> Result<()> {
-        let info = self.target.ask(&["INFO", "server"], Duration::from_secs(5), |reply| match reply {
-            Reply::Bulk(text) => String::from_utf8_lossy(text).into_owned(),
-            _ => String::new(),
-        })?;
+        let info = self.target.talk(Duration::from_secs(5))?.info("server")?;
         let pid = info_field(&info, "process_id").and_then(|pid| pid.parse::<u32>().ok());
         ensure!(
             pid.is_none_or(|pid| pid == self.pid()),
@@ -178,7 +193,8 @@ impl Drop for Server {
     }
 }
 
-fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+/// A field of what INFO says.
+pub fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
 }
 
@@ -232,13 +248,18 @@ mod tests {
     #[test]
     fn extra_arguments_replace_the_presets() {
         let words = |extra: &str| {
-            let options = [("--port", "{port}"), ("--shards", "1"), ("--save", "")];
+            let options = [
+                ("--port", Some("{port}")),
+                ("--shards", Some("1")),
+                ("--save", Some("")),
+                ("--in-memory", None),
+            ];
             Recipe::preset("p", &options, extra).unwrap().words.join(" ")
         };
-        assert_eq!(words(""), "p --port {port} --shards 1 --save ");
-        assert_eq!(words("--shards 2"), "p --port {port} --save  --shards 2");
-        assert_eq!(words("--shards=2"), "p --port {port} --save  --shards=2");
-        assert_eq!(words("--shards-x 2"), "p --port {port} --shards 1 --save  --shards-x 2");
+        assert_eq!(words(""), "p --port {port} --shards 1 --save  --in-memory");
+        assert_eq!(words("--shards 2"), "p --port {port} --save  --in-memory --shards 2");
+        assert_eq!(words("--shards=2"), "p --port {port} --save  --in-memory --shards=2");
+        assert_eq!(words("--shards-x 2"), "p --port {port} --shards 1 --save  --in-memory --shards-x 2");
     }
 
     #[test]

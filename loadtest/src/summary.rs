@@ -58,6 +58,7 @@ impl Setup {
         let distribution = match args.data.distribution {
             DistributionArg::Uniform => "uniform".to_owned(),
             DistributionArg::Zipf => format!("zipf {}", args.data.zipf_exponent),
+            DistributionArg::Sequential => "sequential".to_owned(),
         };
         Ok(Self {
             command_line: format!("loadtest {own_words}"),

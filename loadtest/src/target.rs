@@ -39,23 +39,14 @@ impl Target {
 
     /// Sends one command over its own connection and hands its reply to `read`.
     pub fn ask<T>(&self, words: &[&str], timeout: Duration, read: impl FnOnce(Reply<'_>) -> T) -> Result<T> {
-        let mut stream = self.connect().with_context(|| format!("cannot connect to {self}"))?;
+        self.talk(timeout)?.ask(words, read)
+    }
+
+    /// A connection for one command after the other.
+    pub fn talk(&self, timeout: Duration) -> Result<Talk> {
+        let stream = self.connect().with_context(|| format!("cannot connect to {self}"))?;
         stream.set_timeouts(timeout)?;
-        stream.write_all(&encode(words))?;
-        let mut input = vec![0; INPUT_BYTES_INITIAL];
-        let mut length = 0;
-        loop {
-            if let Some((reply, _)) = reply::parse(&input[..length])? {
-                return Ok(read(reply));
-            }
-            if length == input.len() {
-                input.resize((length * 2).min(REPLY_BYTES_MAX), 0);
-            }
-            match stream.read(&mut input[length..])? {
-                0 => bail!("{self} closed the connection"),
-                count => length += count,
-            }
-        }
+        Ok(Talk { stream, input: vec![0; INPUT_BYTES_INITIAL] })
     }
 
     pub fn answers_ping(&self, timeout: Duration) -> bool {
@@ -78,6 +69,40 @@ pub fn encode(words: &[&str]) -> Vec<u8> {
         bytes.push_str(&format!("${}\r\n{word}\r\n", word.len()));
     }
     bytes.into_bytes()
+}
+
+/// A connection that has at most one command under way.
+pub struct Talk {
+    stream: Stream,
+    input: Vec<u8>,
+}
+
+impl Talk {
+    /// Sends one command and hands its reply to `read`.
+    pub fn ask<T>(&mut self, words: &[&str], read: impl FnOnce(Reply<'_>) -> T) -> Result<T> {
+        self.stream.write_all(&encode(words))?;
+        let mut length = 0;
+        loop {
+            if let Some((reply, _)) = reply::parse(&self.input[..length])? {
+                return Ok(read(reply));
+            }
+            if length == self.input.len() {
+                self.input.resize((length * 2).min(REPLY_BYTES_MAX), 0);
+            }
+            match self.stream.read(&mut self.input[length..])? {
+                0 => bail!("the server closed the connection"),
+                count => length += count,
+            }
+        }
+    }
+
+    /// What INFO says of a section.
+    pub fn info(&mut self, section: &str) -> Result<String> {
+        self.ask(&["INFO", section], |reply| match reply {
+            Reply::Bulk(text) => Ok(String::from_utf8_lossy(text).into_owned()),
+            reply => bail!("no answer to INFO {section}: {reply:?}"),
+        })?
+    }
 }
 
 pub enum Stream {

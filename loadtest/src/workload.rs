@@ -41,6 +41,13 @@ impl KeySpace {
         key
     }
 
+    /// A key as text.
+    pub fn name(&self, key: u64) -> String {
+        let mut name = self.zero();
+        self.write(key, &mut name);
+        name.into_iter().map(char::from).collect()
+    }
+
     /// Turns any key of this space that already stands in `place` into `key`.
     #[inline]
     pub fn write(&self, key: u64, place: &mut [u8]) {

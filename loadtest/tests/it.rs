@@ -272,6 +272,78 @@ fn compares_three_servers_in_pairs() {
 }
 
 #[test]
+fn sets_servers_up_before_comparing_them() {
+    let Some(redis) = Redis::start() else { return };
+    drop(redis);
+    let cpus = allowed_cpus();
+    let server = "redis-server --save '' --port {port} --dir {dir}";
+    let compare = |setup: &str| {
+        let servers =
+            ["--a", server, "--b", server, "--setup", setup, "--server-cpus", &cpus, "--load-cpus", &cpus];
+        let load =
+            ["--keys", "1000", "--rounds", "1", "--duration", "50ms", "--warmup", "10ms", "--pipelines", "1"];
+        loadtest(&[&["compare"], &servers[..], &load].concat())
+    };
+    assert!(compare("CONFIG SET appendfsync no").status.success());
+    let refused = compare("CONFIG SET nosuch 1");
+    assert!(!refused.status.success() && text(&refused.stderr).contains("nosuch"), "{refused:?}");
+}
+
+#[test]
+fn a_sequence_of_commands_reaches_every_key() {
+    let Some(redis) = Redis::start() else { return };
+    let hash = ["--distribution", "sequential", "--command", "HSET hash __key__ __value__ __key__ __value__"];
+    let (ok, report) = run(redis.port, &[&QUICK[..], &hash].concat());
+    assert!(ok && report["distribution"] == "sequential", "{report}");
+    let (ok, report) = run(redis.port, &[&QUICK[..], &["--command", "HGET hash __key__"]].concat());
+    assert!(ok && report["hits"] == 5000, "{report}");
+}
+
+#[test]
+fn has_redis_save() {
+    let Some(redis) = Redis::start() else { return };
+    let (ok, report) = run(redis.port, &[&QUICK[..], &["--fill"]].concat());
+    assert!(ok, "{report}");
+    let port = redis.port.to_string();
+    for (options, rows) in [
+        (&["--command", "save", "--count", "2"][..], 2),
+        (&["--command", "bgsave"], 1),
+        (&["--command", "bgrewriteaof", "--count", "1", "--duration", "1m"], 1),
+    ] {
+        let output = loadtest(&[&["save", "--port", &port], options].concat());
+        assert!(output.status.success(), "{options:?}: {output:?}");
+        let csv = text(&output.stdout);
+        assert!(csv.starts_with("command,begun_ms,wall_ms,"), "{csv}");
+        assert_eq!(csv.lines().count(), 1 + rows, "{csv}");
+    }
+}
+
+#[test]
+fn restarts_redis_on_its_data() {
+    let Some(redis) = Redis::start() else { return };
+    let (ok, report) = run(redis.port, &[&QUICK[..], &["--fill"]].concat());
+    assert!(ok, "{report}");
+    let output = loadtest(&["save", "--port", &redis.port.to_string(), "--command", "save"]);
+    assert!(output.status.success(), "{output:?}");
+    let cpus = allowed_cpus();
+    let command = format!("redis-server --save '' --port {{port}} --dir {}", redis.dir.path().display());
+    let restart = |options: &[&str]| {
+        let pinned = ["restart", "--server-cpus", &cpus, "--load-cpus", &cpus, "--rounds", "2", &command];
+        loadtest(&[&pinned, options].concat())
+    };
+    for options in [&["--keys", "1000"][..], &["--keys", "1000", "--kill"]] {
+        let output = restart(options);
+        assert!(output.status.success(), "{output:?}");
+        let csv = text(&output.stdout);
+        assert!(csv.starts_with("round,server,first_answer_ms,restored_ms,"), "{csv}");
+        assert_eq!(csv.lines().count(), 1 + 2, "{csv}");
+    }
+    let output = restart(&["--keys", "2000"]);
+    assert!(!output.status.success(), "keys are missing: {output:?}");
+    assert!(text(&output.stderr).contains("is answered Nil"), "{output:?}");
+}
+
+#[test]
 fn pairs_and_names_must_fit_the_servers() {
     for (options, expected) in [
         (["--pairs", "A/C"], "--pairs A/C: the last server is B"),

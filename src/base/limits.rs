@@ -81,6 +81,51 @@ pub const INLINE_STRING_BYTES_MAX: usize = 4096;
 /// A packed collection longer than this lives in its own allocation: changing a shorter one copies it out and back, bytes.
 pub const INLINE_PACKED_BYTES_MAX: usize = 512;
 
+/// Payload of one record of the append-only file, bytes: what is larger becomes a group of several records.
+pub const RECORD_PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Effects that become a record before the turn ends, bytes; one command's are never split.
+pub const LOG_GROUP_BYTES: usize = 64 * 1024;
+/// Records that wait to be written are written at once when they are as many, bytes; otherwise after `LOG_WRITE_DELAY_MS`.
+pub const LOG_WRITE_BYTES_MIN: usize = 64 * 1024;
+/// How long a record waits for others before it is written, unless replies wait for it, milliseconds.
+pub const LOG_WRITE_DELAY_MS: i64 = 2;
+/// Records that wait to be written at which clients that write have to wait, bytes.
+pub const LOG_BUFFER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Records that are not known to be durable at which clients that write have to wait, bytes.
+pub const LOG_UNSYNCED_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// A buffer for records larger than this is given back, bytes.
+pub const LOG_BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Time between two syncs under `everysec`, milliseconds.
+pub const LOG_SYNC_INTERVAL_MS: i64 = 1000;
+/// Time between two tries to write to a disk that is full, milliseconds.
+pub const LOG_RETRY_MS: i64 = 100;
+/// Time between two looks whether logs are durable for which a client waits, milliseconds.
+pub const LOG_WAIT_CHECK_MS: i64 = 5;
+
+/// Bytes of keys and values that a save archives between two looks at the sockets.
+pub const SAVE_STEP_BYTES: usize = 32 * 1024;
+/// An archive of a snapshot is closed once it is this long, bytes; one entry may take it past that. Little in unit tests, as are the
+/// next two, so that they meet it.
+pub const ARCHIVE_BYTES: usize = if cfg!(test) { 512 } else { 128 * 1024 };
+/// A collection larger than this is not archived with its table at once: a cheap copy of it is, in steps, bytes.
+pub const ARCHIVED_VALUE_BYTES_MAX: usize = if cfg!(test) { 1024 } else { 64 * 1024 };
+/// A string longer than this is archived in pieces, from a copy, bytes.
+pub const ARCHIVED_STRING_BYTES_MAX: usize = if cfg!(test) { 5000 } else { 1024 * 1024 };
+/// Elements of a large value that are archived, or freed, between two looks at how much was done.
+pub const VALUE_STEP: usize = if cfg!(test) { 8 } else { 256 };
+/// Archives written together, bytes.
+pub const SAVE_CHUNK_BYTES: usize = 256 * 1024;
+/// Writes of a save under way at once, of one shard.
+pub const SAVE_WRITES_MAX: usize = 2;
+/// Archives that wait to be written at which clients that write have to wait, bytes.
+pub const SAVE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Time between two looks whether a save is due while there are changes, milliseconds.
+pub const SAVE_CHECK_MS: i64 = 100;
+/// Time after a save that failed before one begins by itself, milliseconds.
+pub const SAVE_RETRY_MS: i64 = 5000;
+/// Keys restored between two looks at the sockets.
+pub const RESTORE_STEP_KEYS: usize = 300;
+
 /// Shards of one process.
 pub const SHARDS_MAX: usize = 1024;
 
@@ -92,3 +137,6 @@ const _: () = assert!(RECV_BUFFERS.is_power_of_two());
 const _: () = assert!(RING_COMPLETIONS >= 4 * RING_ENTRIES);
 const _: () = assert!(TABLE_ENTRIES_MAX * 8 / 7 <= 2048);
 const _: () = assert!(SHARDS_MAX <= u16::MAX as usize);
+const _: () = assert!(RECORD_PAYLOAD_BYTES_MAX.is_multiple_of(8), "records are padded to multiples of 8");
+const _: () = assert!(RECORD_PAYLOAD_BYTES_MAX > 16 + 3 * SHARDS_MAX, "the head of a part fits one record");
+const _: () = assert!(SAVE_BUFFER_BYTES_MAX > SAVE_CHUNK_BYTES * SAVE_WRITES_MAX);

@@ -7,7 +7,7 @@ use crate::base::number::parse_i64;
 use crate::base::slot::Slot;
 use crate::commands::blocking::Wait;
 use crate::commands::error::CommandError;
-use crate::commands::session::{Server, Session};
+use crate::commands::session::{Asker, ReplyMode, Server, Session};
 use crate::commands::table::Table;
 use crate::resp::write::Writer;
 use crate::store::keyspace::{Key, Keyspace};
@@ -21,6 +21,8 @@ pub struct Caller {
     pub session: Option<u32>,
     /// `CLIENT NO-TOUCH ON`: lookups leave the access clock alone.
     pub no_touch: bool,
+    /// The command is one of an `EXEC`: it must not wait. Known where the command runs on the shard of its connection.
+    pub is_exec: bool,
 }
 
 /// The context of one call.
@@ -106,6 +108,12 @@ impl Cx<'_> {
     pub fn session(&mut self) -> &mut Session {
         let index = self.caller.session.expect("the command's row says that it runs at home");
         self.server.sessions.get_mut(index).expect("a client that calls has a session")
+    }
+
+    /// The calling client, as one that gets its reply later (`Spread::Disk`).
+    pub fn asker(&mut self) -> Asker {
+        let index = self.caller.session.expect("the command's row says that it runs at home");
+        Asker { index, is_wanted: self.session().reply_mode == ReplyMode::On }
     }
 }
 

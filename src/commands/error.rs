@@ -51,6 +51,19 @@ pub enum CommandError {
     /// The user is unknown, or the password is wrong.
     #[error("WRONGPASS invalid username-password pair or user is disabled.")]
     WrongPassword,
+    /// Something would have to be written to disk, and nothing is kept there.
+    #[error("ERR this server keeps nothing, it was started with --in-memory")]
+    KeepsNothing,
+    /// A write, while the last save has failed.
+    #[error(
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify \
+         the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails \
+         (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+    )]
+    SaveFails,
+    /// A write, while the log cannot be written or made durable, for this reason.
+    #[error("MISCONF Errors writing to the AOF file: {0}")]
+    LogFails(String),
     /// A text of one command alone, its code included.
     #[error("{0}")]
     Text(&'static str),

@@ -13,6 +13,8 @@ pub mod table;
 #[cfg(test)]
 mod replay_tests;
 #[cfg(test)]
+mod saving_tests;
+#[cfg(test)]
 pub mod testing;
 
 mod bitmap;

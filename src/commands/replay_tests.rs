@@ -11,7 +11,7 @@ use crate::store::keyspace::Keyspace;
 /// The generators. The integration tests use more of them.
 #[allow(dead_code)]
 #[path = "../../tests/it/differential/families/mod.rs"]
-mod families;
+pub(super) mod families;
 
 use families::{Generator, Step, Words, family};
 

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::rng::Rng;
 use crate::commands::blocking::Wait;
+use crate::commands::error::CommandError;
 use crate::config::Config;
 use crate::metrics::Stats;
+use crate::metrics::persistence::{Persistence, Purpose, Trouble};
 use crate::resp::write::Protocol;
 
 /// What the shards of a process share: facts about it, and the counter of transactions.
@@ -35,6 +37,8 @@ pub struct Process {
     pub usage: fn() -> ProcessUsage,
     /// Numbers for transactions.
     pub transaction_ids: TransactionIds,
+    /// Saves, the log and the restore.
+    pub persistence: Persistence,
 }
 
 /// Hands out growing numbers, each once in the process. On cache lines of its own: every shard writes it.
@@ -78,6 +82,7 @@ impl Default for Process {
             allocator: "",
             usage: ProcessUsage::default,
             transaction_ids: TransactionIds::default(),
+            persistence: Persistence::default(),
         }
     }
 }
@@ -106,6 +111,32 @@ pub struct Server {
     pub wait: Option<Wait>,
 }
 
+impl Server {
+    /// Why writes are refused, if they are: what clients wrote could be lost with the process.
+    #[inline]
+    pub fn write_refusal(&self) -> Option<CommandError> {
+        let trouble = self.process.persistence.trouble();
+        if trouble == Trouble::None { None } else { self.refusal_because(trouble) }
+    }
+
+    #[cold]
+    fn refusal_because(&self, trouble: Trouble) -> Option<CommandError> {
+        match trouble {
+            // As in Redis, it is the operator who wants saves that must know.
+            Trouble::Save
+                if self.config.stops_writes_on_save_error && !self.config.save_points.is_empty() =>
+            {
+                Some(CommandError::SaveFails)
+            }
+            Trouble::Log => {
+                let errors = self.process.persistence.state().log_errors;
+                errors.into_iter().next().map(|(_, error)| CommandError::LogFails(error))
+            }
+            Trouble::None | Trouble::Save => None,
+        }
+    }
+}
+
 /// Something a command asks of the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -115,10 +146,28 @@ pub enum Request {
     Leave(u32),
     /// Clients held by `CLIENT PAUSE` may go on.
     Resume,
-    /// The whole process must end, as if it had got a SIGTERM.
-    Shutdown,
+    /// The whole process must end, as if it had got a SIGTERM. If it cannot save before, it goes on, and the client, which has no reply
+    /// yet, is told so; unless the process must end whatever happens.
+    Shutdown { asker: Asker, save: Option<bool>, force: bool },
+    /// A save has begun (`Persistence::begin_save`) that somebody must carry out and end. The client that `waiting` names has no reply
+    /// yet and is to run nothing more until it has one, when the save has ended: `OK`, or an error.
+    Save { waiting: Option<Asker>, purpose: Purpose },
+    /// The client has no reply yet, and is to run nothing more until it has one. It gets `[1, 0]` once the log has made its writes so far
+    /// durable; at `until_ms`, Unix milliseconds, if there is such a time, it gets what is true then: `[0, 0]`, unless they are.
+    WaitAof { asker: Asker, until_ms: Option<i64> },
+    /// `appendonly` has been turned on or off, on every shard alike. Asked once, on the shard of the client that did so.
+    AppendOnly(bool),
     /// The client with this session index waits no longer: with an error, or as if its time were up.
     Unblock { index: u32, with_error: bool },
+}
+
+/// A client that gets the reply to its command later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Index of its session.
+    pub index: u32,
+    /// Whether it wants a reply: `CLIENT REPLY` may say otherwise.
+    pub is_wanted: bool,
 }
 
 /// `CLIENT PAUSE`.
@@ -259,5 +308,33 @@ impl Sessions {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.live == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Bench;
+    use crate::config::persistence::SAVE_POINT_DEFAULT;
+    use crate::metrics::persistence::Purpose;
+
+    #[test]
+    fn writes_are_refused_while_they_could_be_lost() {
+        let mut bench = Bench::default();
+        let refusal = |bench: &Bench| {
+            let text = bench.server.write_refusal().map(|error| error.to_string()).unwrap_or_default();
+            text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(refusal(&bench), "");
+        let persistence = &bench.server.process.persistence;
+        persistence.begin_save(Purpose::Snapshot, 0).expect("none runs");
+        persistence.end_save(Err("no space".into()), 1);
+        assert_eq!(refusal(&bench), "", "nobody has asked for saves");
+        bench.server.config.save_points = vec![SAVE_POINT_DEFAULT];
+        assert_eq!(refusal(&bench), "MISCONF Redis is");
+        bench.server.config.stops_writes_on_save_error = false;
+        assert_eq!(refusal(&bench), "");
+        bench.server.process.persistence.set_log_error(0, Some("aof-1-0-1.cvl: EIO".into()));
+        let error = bench.server.write_refusal().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("MISCONF Errors writing to the AOF file: aof-1-0-1.cvl: EIO"));
     }
 }

@@ -202,6 +202,8 @@ impl Iterator for KeyWords {
 pub enum Spread {
     /// Runs on the connection's shard: needs its session, or no data at all.
     Home,
+    /// As `Home`; the client may have to wait for the disk, and has no reply until then, so nothing else of its may be under way.
+    Disk,
     /// As `Home`, and the shard does what the verb says.
     Connection(Verb),
     /// Runs on the shard of its one key.
@@ -263,6 +265,8 @@ pub enum Flag {
     Admin,
     /// Dangerous in the wrong hands.
     Dangerous,
+    /// For operators too, though its flags do not say so.
+    Operator,
     /// Touches keys although its group is not one of keys.
     Keyspace,
     /// Allowed while the data set is being loaded.
@@ -273,6 +277,8 @@ pub enum Flag {
     NoAuth,
     /// Not allowed in a script.
     NoScript,
+    /// Not allowed while a replica loads data beside those it serves.
+    NoAsyncLoading,
     /// Allowed while the server is busy with a script.
     AllowBusy,
     /// Not allowed in a transaction.
@@ -284,7 +290,7 @@ pub enum Flag {
 }
 
 impl Flag {
-    /// The name clients see; `Dangerous` and `Keyspace` are ACL categories only.
+    /// The name clients see; `Dangerous`, `Operator` and `Keyspace` are ACL categories only.
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
             Flag::Write => "write",
@@ -296,11 +302,12 @@ impl Flag {
             Flag::Stale => "stale",
             Flag::NoAuth => "no_auth",
             Flag::NoScript => "noscript",
+            Flag::NoAsyncLoading => "no_async_loading",
             Flag::AllowBusy => "allow_busy",
             Flag::NoMulti => "no_multi",
             Flag::SkipSlowlog => "skip_slowlog",
             Flag::Blocking => "blocking",
-            Flag::Dangerous | Flag::Keyspace => return None,
+            Flag::Dangerous | Flag::Operator | Flag::Keyspace => return None,
         })
     }
 }
@@ -390,7 +397,7 @@ impl Command {
             (self.group == Group::HyperLogLog, "@hyperloglog"),
             (self.group == Group::Geo, "@geo"),
             (self.group == Group::Stream, "@stream"),
-            (self.has(Flag::Admin), "@admin"),
+            (self.has(Flag::Admin) || self.has(Flag::Operator), "@admin"),
             (is_fast, "@fast"),
             (!is_fast, "@slow"),
             (self.has(Flag::Blocking), "@blocking"),
@@ -609,7 +616,7 @@ mod tests {
                 | Spread::Connection(Verb::Watch) => {
                     assert!(has_keys, "{} has no key to route by", row.name);
                 }
-                Spread::Home | Spread::Connection(_) | Spread::Shards(..) | Spread::Cursor => {
+                Spread::Home | Spread::Disk | Spread::Connection(_) | Spread::Shards(..) | Spread::Cursor => {
                     assert!(!has_keys, "{} ignores its keys", row.name);
                 }
             }
@@ -633,7 +640,7 @@ mod tests {
         let counted = Keys::Counted { count: 1, also: 0 };
         assert_eq!(indices(counted, "sintercard 2 a b LIMIT 1"), [2, 3]);
         for wrong in ["sintercard 0 a", "sintercard -1 a", "sintercard x a", "sintercard 2 a"] {
-            assert_eq!(indices(counted, wrong), []);
+            assert_eq!(indices(counted, wrong), Vec::<usize>::new());
         }
         assert_eq!(indices(Keys::Counted { count: 2, also: 1 }, "zunionstore to 1 a WEIGHTS 1"), [1, 3]);
     }

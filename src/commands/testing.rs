@@ -142,7 +142,7 @@ impl Bench {
             reply,
             db,
             now_ms: self.now_ms,
-            caller: Caller { id: 1, session: Some(0), no_touch },
+            caller: Caller { id: 1, session: Some(0), no_touch, is_exec: false },
             located: None,
         };
         let outcome = match row.spread {

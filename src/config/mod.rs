@@ -5,9 +5,11 @@ pub mod bytes;
 pub mod encoding;
 mod output_limit;
 pub mod parameters;
+pub mod persistence;
 
 use crate::base::limits;
 use crate::config::encoding::EncodingLimits;
+use crate::config::persistence::{Fsync, SavePoint};
 
 /// The Redis release whose commands, replies and texts this server follows. Clients choose their features by it.
 pub const REDIS_VERSION: &str = "7.2.0";
@@ -35,6 +37,18 @@ pub struct Config {
     pub encoding: EncodingLimits,
     /// `list-compress-depth`: kept, and without effect. Nodes of lists are never compressed.
     pub list_compress_depth: u64,
+    /// `appendonly`: effects are logged.
+    pub append_only: bool,
+    /// `appendfsync`.
+    pub append_fsync: Fsync,
+    /// `save`: each of them causes saves; none if there is none.
+    pub save_points: Vec<SavePoint>,
+    /// `auto-aof-rewrite-percentage`: a log that has grown by so much, percent of its base, is rewritten; 0 never.
+    pub rewrite_growth_percent: u64,
+    /// `auto-aof-rewrite-min-size`: a log that is smaller than this, base included, is left alone, bytes.
+    pub rewrite_bytes_min: u64,
+    /// `stop-writes-on-bgsave-error`: while the last save has failed and there are save points, writes are refused.
+    pub stops_writes_on_save_error: bool,
     /// What was decided when the process started.
     pub start: Start,
 }
@@ -52,8 +66,10 @@ pub struct Start {
     pub threads: u16,
     /// `loglevel`.
     pub log_level: String,
-    /// `dir`: the working directory.
+    /// `dir`: the data directory, or the working directory where nothing is kept.
     pub directory: String,
+    /// Whether data is kept on disk; with `--in-memory`, and unless somebody says so, it is not.
+    pub keeps: bool,
 }
 
 impl Default for Config {
@@ -69,6 +85,12 @@ impl Default for Config {
             reply_stall_seconds_max: limits::REPLY_STALL_SECONDS_MAX,
             encoding: EncodingLimits::default(),
             list_compress_depth: 0,
+            append_only: false,
+            append_fsync: Fsync::EverySecond,
+            save_points: Vec::new(),
+            rewrite_growth_percent: 100,
+            rewrite_bytes_min: 64 * 1024 * 1024,
+            stops_writes_on_save_error: true,
             start: Start::default(),
         }
     }

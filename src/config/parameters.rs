@@ -5,7 +5,8 @@ use crate::base::glob::glob_match_nocase;
 use crate::base::limits::{BULK_BYTES_MAX, DATABASES, QUERY_BYTES_MAX};
 use crate::base::number::parse_i64;
 use crate::config::bytes::parse_bytes;
-use crate::config::{Config, output_limit};
+use crate::config::persistence::{parse_yes_or_no, yes_or_no};
+use crate::config::{Config, output_limit, persistence};
 
 /// The most that any buffer of a client may be allowed to hold, bytes: positions in buffers have 32 bits.
 pub const BUFFER_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
@@ -111,6 +112,14 @@ const fn bytes(
     Parameter { name, kind: Kind::Bytes { min, max, get, set } }
 }
 
+const fn own(
+    name: &'static str,
+    get: fn(&Config) -> String,
+    set: fn(&mut Config, &[u8]) -> Result<(), Refusal>,
+) -> Parameter {
+    Parameter { name, kind: Kind::Own { get, set } }
+}
+
 const fn start(name: &'static str, get: fn(&Config) -> String) -> Parameter {
     Parameter { name, kind: Kind::Start(get) }
 }
@@ -127,7 +136,7 @@ pub const PARAMETERS: &[Parameter] = &[
     number("tcp-keepalive",             0,  SECONDS_MAX,            |c| c.keepalive_seconds,      |c, v| c.keepalive_seconds = v),
     bytes("proto-max-bulk-len",         MB, BULK_BYTES_MAX as u64,  |c| c.bulk_bytes_max as u64,  |c, v| c.bulk_bytes_max = v as usize),
     bytes("client-query-buffer-limit",  MB, BUFFER_BYTES_MAX,       |c| c.query_bytes_max as u64, |c, v| c.query_bytes_max = v as usize),
-    Parameter { name: "client-output-buffer-limit", kind: Kind::Own { get: output_limit::get, set: output_limit::set } },
+    own("client-output-buffer-limit", output_limit::get, output_limit::set),
 
     // Those of two names are one parameter: the second is that of Redis before 7.0.
     number("hash-max-listpack-entries", 0, SIZE_MAX, |c| c.encoding.hash_entries_max as u64, |c, v| c.encoding.hash_entries_max = v as usize),
@@ -148,6 +157,13 @@ pub const PARAMETERS: &[Parameter] = &[
     number("stream-node-max-entries",   0, SIZE_MAX, |c| c.encoding.stream_node_entries_max as u64, |c, v| c.encoding.stream_node_entries_max = v as usize),
     bytes("hll-sparse-max-bytes",      0, SIZE_MAX, |c| c.encoding.hll_sparse_bytes_max as u64, |c, v| c.encoding.hll_sparse_bytes_max = v as usize),
 
+    own("appendonly",  persistence::get_append_only, persistence::set_append_only),
+    own("appendfsync", persistence::get_fsync,       persistence::set_fsync),
+    own("save",        persistence::get_save,        persistence::set_save),
+    number("auto-aof-rewrite-percentage", 0, INT_MAX as u64, |c| c.rewrite_growth_percent, |c, v| c.rewrite_growth_percent = v),
+    bytes("auto-aof-rewrite-min-size",   0, SIZE_MAX, |c| c.rewrite_bytes_min, |c, v| c.rewrite_bytes_min = v),
+    own("stop-writes-on-bgsave-error", |c| yes_or_no(c.stops_writes_on_save_error), |c, v| parse_yes_or_no(v).map(|is| c.stops_writes_on_save_error = is)),
+
     start("bind",       |c| c.start.bind.clone()),
     start("port",       |c| c.start.port.to_string()),
     start("unixsocket", |c| c.start.unix_socket.clone()),
@@ -158,8 +174,10 @@ pub const PARAMETERS: &[Parameter] = &[
 
     absent("tls-port",                "0"),
     absent("requirepass",             ""),
-    absent("save",                    ""),
-    absent("appendonly",              "no"),
+    absent("no-appendfsync-on-rewrite", "no"),
+    absent("aof-load-truncated",      "yes"),
+    absent("rdbcompression",          "no"),
+    absent("rdbchecksum",             "yes"),
     absent("maxmemory",               "0"),
     absent("maxmemory-policy",        "noeviction"),
     absent("maxmemory-clients",       "0"),
@@ -325,12 +343,11 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_stays_off() {
-        assert_eq!(set("appendonly", "NO"), Ok("no".into()));
+        assert_eq!(set("activedefrag", "NO"), Ok("no".into()));
         assert_eq!(set("maxmemory", "0mb"), Ok("0".into()));
         let refused = "this feature is not supported yet, the value can only be 'no'";
-        assert_eq!(set("appendonly", "yes"), Err(refused.into()));
+        assert_eq!(set("activedefrag", "yes"), Err(refused.into()));
         assert!(set("maxmemory", "1gb").is_err());
-        assert!(set("save", "900 1").is_err());
     }
 
     #[test]

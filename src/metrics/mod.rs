@@ -1,4 +1,7 @@
-//! Counters of one shard. Plain numbers, added up over the shards when somebody asks; nothing here is shared or atomic.
+//! Counters of one shard. Plain numbers, added up over the shards when somebody asks; nothing here is shared or atomic, but for what
+//! the process knows of its persistence (`persistence`).
+
+pub mod persistence;
 
 /// What one shard counted since start or `CONFIG RESETSTAT`.
 #[derive(Clone, Debug, Default)]

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use futures_lite::future;
 use glommio::io::BufferedFile;
 use rustix::net::{Shutdown, shutdown};
@@ -37,9 +37,11 @@ use crate::base::limits::{
 };
 use crate::net::clock::now_ms;
 use crate::net::connection::{Connection, Receiving, addresses, token};
+use crate::net::disk::Operations;
 use crate::net::listen;
 use crate::net::mesh::{Mesh, Parcel, Undelivered};
 use crate::net::pace::{PATIENCE, Pace};
+use crate::persist::control::ToKeeper;
 use crate::shard::{Arrival, ClientRef, Shard};
 use crate::sys::eventfd;
 use crate::sys::ring::{Event, Received, Ring, Sizes, Token};
@@ -48,6 +50,10 @@ use crate::sys::ring::{Event, Received, Ring, Sizes, Token};
 const RING_WAIT: Duration = Duration::from_millis(1);
 /// How long a busy shard keeps other tasks of its executor waiting.
 const YIELD_INTERVAL: Duration = Duration::from_millis(1);
+/// How long the last of the log may take to be written when the server stops.
+const STOP_LOG: Duration = Duration::from_secs(30);
+/// Threads of the kernel that write and sync files for one shard: a sync must not keep a write waiting.
+const DISK_WORKERS: u32 = 3;
 /// How long replies of a stopping server may take to leave.
 const STOP_FLUSH: Duration = Duration::from_millis(200);
 
@@ -59,8 +65,12 @@ pub struct Shared {
     pub last_client_id: AtomicU64,
     /// Where the Unix socket is, if there is one.
     pub unix_path: Option<String>,
-    /// Called when a client has sent `SHUTDOWN`.
+    /// Called when the process shall end: a client has sent `SHUTDOWN`, or `Parcel::ShutDown` was carried out.
     pub on_shutdown: fn(),
+    /// Called when a shard cannot go on, with the reason.
+    pub on_damage: fn(String),
+    /// To whoever has the data directory, if there is one.
+    pub keeper: Option<Sender<ToKeeper>>,
 }
 
 /// A listening socket.
@@ -120,6 +130,7 @@ struct Driver {
     pace: Pace,
     /// Whether it may wait for several reads: the kernel can, and there is no other shard whose messages would have to wait too.
     is_patient: bool,
+    operations: Operations,
     is_stopping: bool,
 }
 
@@ -142,7 +153,7 @@ pub async fn run_shard(
     let made = Ring::new(sizes).and_then(|mut ring| {
         ring.register_eventfd(shared.mesh.eventfd(number).as_fd())?;
         ring.set_eventfd_signals(false);
-        ring.limit_workers(1, 1)?;
+        ring.limit_workers(DISK_WORKERS, 1)?;
         let bridge = Bridge::new(eventfd::glommio_file(shared.mesh.eventfd(number))?);
         Ok((ring, bridge))
     });
@@ -174,6 +185,7 @@ pub async fn run_shard(
         inline_sends: 0,
         pace: Pace::default(),
         is_patient,
+        operations: Operations::default(),
         is_stopping: false,
     };
     driver.arm_listeners();
@@ -187,8 +199,21 @@ impl Driver {
             let now = now_ms();
             let worked = self.turn(now);
             if worked {
+                if self.shard.has_work() {
+                    // A busy shard saves too, a little in each turn.
+                    self.shard.work(now);
+                    self.carry_out(now);
+                }
                 // One `enter` hands over all sends and takes what has arrived meanwhile. It waits: whatever arrives ends it.
                 self.wait_in_ring(now);
+                if yielded.elapsed() >= YIELD_INTERVAL {
+                    glommio::executor().yield_now().await;
+                    yielded = Instant::now();
+                }
+            } else if self.shard.has_work() && self.shard.work(now) {
+                // What arrives comes first, and so does what that leaves to be done.
+                self.carry_out(now);
+                self.enter(0, Duration::ZERO, Duration::ZERO);
                 if yielded.elapsed() >= YIELD_INTERVAL {
                     glommio::executor().yield_now().await;
                     yielded = Instant::now();
@@ -229,7 +254,7 @@ impl Driver {
             self.accept_again_ms = None;
             self.arm_listeners();
         }
-        self.carry_out();
+        self.carry_out(now);
         completions > 0 || parcels > 0
     }
 
@@ -310,6 +335,14 @@ impl Driver {
             }
             Event::Sent { token, result, buffer } => self.sent(token, result, buffer, now),
             Event::Accepted { listener, result, is_armed } => self.accepted(listener, result, is_armed, now),
+            Event::Written { operation, result, bytes } => {
+                let (slot, done) = self.operations.written(operation, result, bytes);
+                self.shard.disk_done(slot, done, now);
+            }
+            Event::Synced { operation, result } => {
+                let (slot, done) = self.operations.synced(operation, result);
+                self.shard.disk_done(slot, done, now);
+            }
             Event::Woken => {}
         }
     }
@@ -450,6 +483,8 @@ impl Driver {
         match parcel {
             Parcel::Shard(message) => self.shard.message(message, now),
             Parcel::Adopt { socket, id, is_unix } => self.adopt(socket, id, is_unix, now),
+            Parcel::Keeper(message) => self.shard.from_keeper(message, now),
+            Parcel::ShutDown => self.shard.shut_down(None, None, true, now),
             Parcel::Stop => self.is_stopping = true,
         }
     }
@@ -457,7 +492,12 @@ impl Driver {
     // Wishes ------------------------------------------------------------------------------------------------------
 
     /// Does what the shard wants: sends, closings, messages, and the wake-ups they need.
-    fn carry_out(&mut self) {
+    fn carry_out(&mut self, now: i64) {
+        self.shard.end_turn(now);
+        if let Some(damage) = self.shard.take_damage() {
+            // Nothing may be answered that was made of it.
+            (self.shared.on_damage)(damage);
+        }
         while let Some(client) = self.shard.take_touched() {
             self.settle(client);
         }
@@ -474,6 +514,14 @@ impl Driver {
         }
         while let Some(target) = self.delivered.pop() {
             self.wake(target);
+        }
+        while let Some((slot, op)) = self.shard.take_disk_op(now) {
+            self.operations.submit(&mut self.ring, slot, op);
+        }
+        while let Some(message) = self.shard.take_to_keeper() {
+            let keeper = self.shared.keeper.as_ref().expect("who saves has a keeper");
+            // It is gone only when the process ends.
+            let _ = keeper.send(message);
         }
         if self.shard.take_shutdown() {
             (self.shared.on_shutdown)();
@@ -553,8 +601,33 @@ impl Driver {
         }
     }
 
+    /// Writes what the log still lacks. Replies that wait for it leave afterwards.
+    fn finish_log(&mut self) {
+        let deadline = Instant::now() + STOP_LOG;
+        self.shard.finish_log(now_ms());
+        loop {
+            self.carry_out(now_ms());
+            if (self.shard.is_settled() && self.operations.count() == 0) || Instant::now() > deadline {
+                break;
+            }
+            if self.ring.enter(1, Duration::from_millis(10), Duration::ZERO).is_err() {
+                return;
+            }
+            self.ring.take_completions();
+            while let Some(event) = self.ring.next_event() {
+                if matches!(event, Event::Written { .. } | Event::Synced { .. } | Event::Sent { .. }) {
+                    self.handle(event, now_ms());
+                }
+            }
+        }
+        if !self.shard.is_settled() {
+            tracing::error!("the end of the append-only file could not be written within {STOP_LOG:?}");
+        }
+    }
+
     /// Lets replies under way leave, for a moment, before the process ends.
     fn flush_and_end(&mut self) {
+        self.finish_log();
         let deadline = Instant::now() + STOP_FLUSH;
         // An accept under way keeps its socket until the kernel has torn down the ring, which may be after the process has ended.
         // Shut down, the socket listens no more: a server that starts next finds its port free.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering, 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::base::limits::INBOX_MESSAGES;
+use crate::persist::control::FromKeeper;
 use crate::shard::mesh::ShardMessage;
 use crate::sys::eventfd;
 
@@ -30,6 +31,10 @@ pub enum Parcel {
         /// Through the Unix socket.
         is_unix: bool,
     },
+    /// From whoever has the data directory.
+    Keeper(FromKeeper),
+    /// The process shall end as `SHUTDOWN` ends it: to the first shard.
+    ShutDown,
     /// The server stops.
     Stop,
 }

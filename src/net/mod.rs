@@ -3,7 +3,9 @@
 
 pub mod clock;
 mod connection;
+mod disk;
 mod driver;
+pub mod keeper;
 pub mod listen;
 pub mod mesh;
 mod pace;

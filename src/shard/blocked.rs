@@ -98,6 +98,7 @@ pub(super) fn answered(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
         return deliver::recycle(shard, calls);
     }
     let blocked = leave(shard, client).expect("it waits");
+    shard.need(client, calls.target, calls.log_seq);
     let is_over_limit = calls.is_over_limit;
     if let Some(c) = shard.client_mut(client)
         && blocked.is_wanted

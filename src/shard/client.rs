@@ -3,6 +3,7 @@
 use crate::resp::parse::Parser;
 use crate::shard::blocked::Blocked;
 use crate::shard::flight::Flight;
+use crate::shard::logging::Sealed;
 use crate::shard::multi::Multi;
 
 /// How far a client is on its way out.
@@ -27,11 +28,13 @@ pub(super) struct Held {
     pub pause: bool,
     /// A command waits for keys.
     pub blocked: bool,
+    /// A command waits for the disk: for a save or a log, or because it would write and the disk cannot take more.
+    pub disk: bool,
 }
 
 impl Held {
     pub fn any(self) -> bool {
-        self.flight || self.output || self.pause || self.blocked
+        self.flight || self.output || self.pause || self.blocked || self.disk
     }
 }
 
@@ -42,6 +45,10 @@ pub(super) struct Client {
     pub query: Vec<u8>,
     /// Replies for the driver to take.
     pub out: Vec<u8>,
+    /// Replies that wait for logs, or have waited.
+    pub sealed: Option<Box<Sealed>>,
+    /// Whether the client is in the list of those whose replies wait so.
+    pub is_sealed: bool,
     /// Bytes the driver took and has not reported as sent.
     pub unsent: usize,
     /// Commands under way.
@@ -67,6 +74,8 @@ impl Client {
             parser: Parser::default(),
             query: Vec::new(),
             out: Vec::new(),
+            sealed: None,
+            is_sealed: false,
             unsent: 0,
             flight: None,
             multi: Multi::default(),
@@ -79,8 +88,14 @@ impl Client {
         }
     }
 
+    /// Replies that wait for logs, or have waited, bytes.
+    #[inline]
+    pub fn sealed_bytes(&self) -> usize {
+        self.sealed.as_ref().map_or(0, |sealed| sealed.bytes())
+    }
+
     /// Bytes of replies that the client has not taken.
     pub fn reply_bytes(&self) -> usize {
-        self.out.len() + self.unsent
+        self.out.len() + self.unsent + self.sealed_bytes()
     }
 }

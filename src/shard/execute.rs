@@ -19,8 +19,10 @@ use crate::commands::session::Server;
 use crate::commands::table::{Keys, Reach, Spread, Table};
 use crate::resp::write::Writer;
 use crate::shard::Fault;
+use crate::shard::logging::{Extent, Logging};
 use crate::shard::mesh::{Call, Calls, Stage, words_of};
 use crate::shard::queue::Queue;
+use crate::shard::saving::Save;
 use crate::shard::waiters::Waiters;
 use crate::store::keyspace::{Key, Keyspace};
 
@@ -37,6 +39,10 @@ pub(super) struct Core {
     pub waiters: Waiters,
     /// Those of them that have tried in vain: who stands behind them is to be looked at.
     pub passed_over: Vec<u64>,
+    /// What commands leave in the log.
+    pub logging: Logging,
+    /// The save under way.
+    pub save: Option<Save>,
     /// What a test has broken.
     pub fault: Option<Fault>,
 }
@@ -152,8 +158,18 @@ pub(super) fn prefetch<'c>(
     }
 }
 
-/// Runs the calls of one message and leaves their replies in it.
+/// Runs the calls of one message and leaves their replies in it, and their effects in the log.
 pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
+    if calls.extent == Extent::Whole {
+        run_list(core, calls, now_ms);
+        return core.commit_if_large(now_ms);
+    }
+    core.commit(now_ms);
+    run_list(core, calls, now_ms);
+    core.log_step(calls, now_ms);
+}
+
+fn run_list(core: &mut Core, calls: &mut Calls, now_ms: i64) {
     let limit = core.server.config.reply_bytes_max;
     let now_ms = if calls.turn.now_ms == 0 { now_ms } else { calls.turn.now_ms };
     // Some commands for every shard want to know which one is the client's.
@@ -186,7 +202,7 @@ pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
             *done += 1;
             match call.stage {
                 Stage::Run => {
-                    let caller = Caller { id: *client_id, session, no_touch: call.no_touch };
+                    let caller = Caller { id: *client_id, session, no_touch: call.no_touch, is_exec: false };
                     let fits = run(core, call, &args, replies, caller, now_ms);
                     ends.push(replies.len() as u32);
                     *is_over_limit |= !fits || replies.len() > limit;
@@ -205,6 +221,7 @@ pub(super) fn run_calls(core: &mut Core, calls: &mut Calls, now_ms: i64) {
                     apply(core, call, write, now_ms);
                 }
                 Stage::Await => unreachable!("such calls have a ticket"),
+                Stage::Cut => core.cut(now_ms),
                 Stage::CheckWatched => {
                     if core.keys.end_watch(*client_id, now_ms) {
                         *is_dirty = true;
@@ -232,7 +249,8 @@ fn run_waiting(core: &mut Core, calls: &mut Calls, now_ms: i64) {
                     calls.ends.push(0);
                     return;
                 }
-                let caller = Caller { id: *client_id, session: None, no_touch: call.no_touch };
+                let caller =
+                    Caller { id: *client_id, session: None, no_touch: call.no_touch, is_exec: false };
                 core.server.wait = None;
                 let mut fits = true;
                 if calls.is_again || !core.is_any_promised(call, &args) {
@@ -293,7 +311,9 @@ fn run_waiting(core: &mut Core, calls: &mut Calls, now_ms: i64) {
                     core.touch_waiter(*ticket);
                 }
             }
-            Stage::CheckWatched => unreachable!("a command that may wait is in no transaction of others"),
+            Stage::CheckWatched | Stage::Cut => {
+                unreachable!("a command that may wait is in no transaction of others")
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::metrics::Stats;
 use crate::resp::write::{Protocol, Writer};
 use crate::shard::blocked::{self, Blocked};
 use crate::shard::client::Closing;
+use crate::shard::logging::Extent;
 use crate::shard::mesh::{Call, Calls, Message, Proposal, Stage, Turn};
 use crate::shard::multi::Queued;
 use crate::shard::router::Router;
@@ -129,6 +130,9 @@ pub(super) struct Flight {
     position: u64,
     /// The owners that keep a place, and those that have not said so yet.
     participants: Vec<u16>,
+    /// Those on which earlier steps have changed something that waits to become a record; and, while a step is sent, all that have a part
+    /// in the log.
+    fellows: Vec<u16>,
     unscheduled: usize,
     /// When it runs, everywhere: the latest time that an owner gave it, Unix milliseconds.
     now_ms: i64,
@@ -175,12 +179,14 @@ impl Flight {
 
     /// Makes it as new, but for its memory.
     pub fn clear(&mut self) {
-        let Flight { mut pieces, mut local, mut participants, mut arrived, .. } = std::mem::take(self);
+        let Flight { mut pieces, mut local, mut participants, mut fellows, mut arrived, .. } =
+            std::mem::take(self);
+        fellows.clear();
         pieces.clear();
         local.clear();
         participants.clear();
         arrived.clear();
-        *self = Flight { pieces, local, participants, arrived, ..Flight::default() };
+        *self = Flight { pieces, local, participants, fellows, arrived, ..Flight::default() };
     }
 
     /// Whether no decision follows from what is under way.
@@ -225,6 +231,20 @@ pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Fligh
     targets.extend(packed_targets(shard, here));
     let claims = shard.packing.iter().flatten().filter(|calls| !calls.claim.is_empty()).count();
     let is_transaction = (claims > 1 || !flight.is_last_step()) && !shard.core.has_fault(Fault::SkipSchedule);
+    let extent = match (is_transaction, flight.is_last_step()) {
+        (false, _) => Extent::Whole,
+        (true, false) => Extent::Begun,
+        (true, true) => Extent::Last,
+    };
+    // Whoever may write has a part, be it empty.
+    let writes = |target: &u16| {
+        shard.packing[usize::from(*target)].as_ref().is_some_and(|calls| calls.claim.may_write())
+    };
+    let mut fellows = std::mem::take(&mut flight.fellows);
+    if extent == Extent::Last && !shard.is_nobody(client) {
+        fellows.extend(targets.iter().copied().filter(writes));
+        fellows.sort_unstable();
+    }
     if is_transaction {
         flight.id = queue::next_id(&shard.core.server);
         flight.unscheduled = targets.len();
@@ -239,6 +259,8 @@ pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Fligh
         calls.address(here, target, Some(client), client_id);
         calls.is_whole = flight.is_whole || is_transaction;
         calls.ticket = flight.ticket;
+        calls.extent = extent;
+        calls.fellows.clone_from(&fellows);
         if !is_transaction {
             shard.send(target, Message::Run(calls));
             continue;
@@ -254,6 +276,8 @@ pub(super) fn depart(shard: &mut Shard, client: ClientRef, mut flight: Box<Fligh
             shard.send(target, Message::Schedule(calls));
         }
     }
+    flight.fellows = fellows;
+    flight.fellows.clear();
     flight.participants = targets;
     if !is_transaction {
         flight.participants.clear();
@@ -319,6 +343,10 @@ pub(super) fn arrive(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
         blocked::enter(shard, client, blocked, now_ms);
     }
     flight.waiting -= 1;
+    shard.need(client, calls.target, calls.log_seq);
+    if calls.has_effects && !flight.fellows.contains(&calls.target) {
+        flight.fellows.push(calls.target);
+    }
     match flight.arrived.iter_mut().find(|earlier| earlier.target == calls.target) {
         Some(earlier) => {
             earlier.append_answers(&mut calls, shard.core.server.config.reply_bytes_max);
@@ -364,11 +392,29 @@ fn advance(shard: &mut Shard, client: ClientRef, mut flight: Box<Flight>, now_ms
 fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
     let concludes = flight.is_last_step() && !flight.is_concluded;
     let (here, client_id) = (shard.core.server.shard, shard.client_id(client));
+    let mut fellows = std::mem::take(&mut flight.fellows);
+    if concludes {
+        for &target in &fellows {
+            // Nothing more to run, but what was changed becomes a record.
+            packed(&mut shard.packing, &mut shard.spare_calls, target);
+        }
+        for (target, calls) in (0..).zip(&shard.packing) {
+            let may_write = calls.as_ref().is_some_and(|calls| calls.may_write(&shard.core.table));
+            if may_write && flight.participants.contains(&target) && !fellows.contains(&target) {
+                fellows.push(target);
+            }
+        }
+        fellows.sort_unstable();
+    }
     for target in 0..shard.packing.len() as u16 {
         let is_participant = flight.participants.contains(&target);
         if let Some(mut calls) = shard.packing[usize::from(target)].take() {
             calls.address(here, target, Some(client), client_id);
             calls.is_whole = true;
+            if is_participant {
+                calls.extent = if flight.is_last_step() { Extent::Last } else { Extent::Begun };
+                calls.fellows.clone_from(&fellows);
+            }
             calls.ticket = flight.ticket;
             calls.turn.now_ms = flight.now_ms;
             calls.turn.transaction = if is_participant { flight.id } else { 0 };
@@ -378,6 +424,9 @@ fn send_step(shard: &mut Shard, client: ClientRef, flight: &mut Flight) {
         } else if concludes && is_participant {
             shard.send(target, Message::Release { id: flight.id });
         }
+    }
+    if !concludes {
+        flight.fellows = fellows;
     }
     flight.is_concluded |= concludes;
 }

@@ -48,6 +48,11 @@ impl Claim {
         self.everything = None;
     }
 
+    /// Whether something that is claimed may be changed.
+    pub fn may_write(&self) -> bool {
+        self.everything == Some(true) || self.keys.iter().any(|intent| intent.is_write())
+    }
+
     /// Claims all keys.
     pub fn claim_everything(&mut self, is_write: bool) {
         self.everything = Some(is_write || self.everything == Some(true));

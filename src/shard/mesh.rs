@@ -6,9 +6,13 @@ use std::ops::Range;
 
 use crate::base::args::{Args, Span};
 use crate::commands::gather::{Part, Write};
+use crate::commands::table::Table;
+use crate::metrics::persistence::Purpose;
 use crate::resp::write::Protocol;
 use crate::shard::ClientRef;
 use crate::shard::intents::{Claim, Intent};
+use crate::shard::logging::Extent;
+use crate::shard::saving::Ending;
 
 /// A message from one shard to another.
 #[derive(Debug)]
@@ -42,6 +46,18 @@ pub(super) enum Message {
     Leave { ticket: u64, client: Option<ClientRef> },
     /// Owner to home: the waiter has left, and was not served.
     Left { client: ClientRef, ticket: u64 },
+    /// The log of the shard that is told may be relied on up to this record: other parts of its transactions are durable now.
+    Settled { seq: u64 },
+    /// Owner to home: the log of `shard` may be relied on up to this record.
+    Reliable { shard: u16, seq: u64 },
+    /// To shard 0: a save has been begun, and somebody must lead it.
+    Save { purpose: Purpose },
+    /// To shard 0: the process shall end, after a save.
+    SaveAndEnd(Ending),
+    /// Effects are no longer logged.
+    EndLog,
+    /// From shard 0: the process does not end, for the save has failed.
+    NotEnding { client: ClientRef, is_wanted: bool },
 }
 
 /// What an owner says of a place that it keeps.
@@ -93,6 +109,14 @@ pub(super) struct Call {
     pub hash: u64,
 }
 
+impl Call {
+    /// A call that belongs to no command.
+    pub(super) fn of_stage(stage: Stage) -> Call {
+        let (row, db, first, words, slot, hash) = (0, 0, 0, 0, u16::MAX, 0);
+        Call { row, db, first, words, slot, stage, protocol: Protocol::Resp2, no_touch: false, hash }
+    }
+}
+
 /// The part of a command that a call asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -106,6 +130,8 @@ pub(super) enum Stage {
     Await,
     /// Whether the keys that the client watches are as they were; if not, nothing after it is run.
     CheckWatched,
+    /// No command: the cut of a save.
+    Cut,
 }
 
 /// The commands of a client for one shard that travel together, and then their replies. The object and its buffers go to and fro,
@@ -122,6 +148,14 @@ pub struct Calls {
     pub(super) client_id: u64,
     /// Their part in a transaction.
     pub(super) turn: Turn,
+    /// How much of the transaction they are.
+    pub(super) extent: Extent,
+    /// With the last calls of a transaction on a shard: the shards in whose logs it has a part, ascending.
+    pub(super) fellows: Vec<u16>,
+    /// The transaction has changed something here, which waits for the last calls to become a record.
+    pub(super) has_effects: bool,
+    /// The record of this shard's log that must be durable before anybody may be told what the calls found; 0 for none.
+    pub(super) log_seq: u64,
     /// The one command may wait, and its waiter would have this number; 0 for commands that may not.
     pub(super) ticket: u64,
     /// The waiter exists, and its command is tried again.
@@ -162,6 +196,10 @@ impl Calls {
     pub(super) fn clear(&mut self) {
         self.client = None;
         self.turn = Turn::default();
+        self.extent = Extent::Whole;
+        self.fellows.clear();
+        self.has_effects = false;
+        self.log_seq = 0;
         self.ticket = 0;
         self.is_again = false;
         self.is_waiting = false;
@@ -220,6 +258,15 @@ impl Calls {
     /// The words of a call.
     pub(super) fn args(&self, call: &Call) -> Args<'_> {
         words_of(&self.buffer, &self.spans, call)
+    }
+
+    /// Whether a call may change something.
+    pub(super) fn may_write(&self, table: &Table) -> bool {
+        self.calls.iter().any(|call| match call.stage {
+            Stage::Run => table.row(call.row).is_write,
+            Stage::Apply(_) => true,
+            Stage::Read(_) | Stage::Await | Stage::CheckWatched | Stage::Cut => false,
+        })
     }
 
     /// Whether the target has run all calls it is going to.

@@ -12,14 +12,17 @@
 mod blocked;
 mod client;
 mod deliver;
+mod disk;
 mod execute;
 mod flight;
 mod intents;
+mod logging;
 pub mod mesh;
 mod multi;
 mod queue;
 mod route;
 mod router;
+mod saving;
 #[cfg(test)]
 mod tests;
 mod waiters;
@@ -28,21 +31,28 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::base::limits::{DISCARD_STEP, HELD_QUERY_BYTES_MAX, INLINE_SEND_BYTES_MAX};
+use crate::base::limits::{DISCARD_STEP, HELD_QUERY_BYTES_MAX, INLINE_SEND_BYTES_MAX, SAVE_CHECK_MS};
 use crate::base::rng::Rng;
 use crate::base::slot::{SLOTS, Slot};
 use crate::commands::session::{Process, Request, Server, Session, Sessions};
 use crate::commands::table::Table;
 use crate::config::Config;
 use crate::metrics::Stats;
+use crate::persist::control::ToKeeper;
+use crate::persist::ledger::Ledger;
+use crate::persist::log::DiskOp;
 use crate::resp::write::Writer;
 use crate::shard::blocked::End;
 use crate::shard::client::{Client, Closing};
+pub use crate::shard::disk::DiskSlot;
+use crate::shard::disk::DiskWaiters;
 use crate::shard::execute::Core;
 use crate::shard::flight::Flight;
+use crate::shard::logging::Logging;
 use crate::shard::mesh::{Calls, Message, ShardMessage};
 use crate::shard::queue::Queue;
 use crate::shard::route::Batch;
+use crate::shard::saving::Leading;
 use crate::shard::waiters::Waiters;
 use crate::store::keyspace::Keyspace;
 
@@ -125,6 +135,21 @@ pub struct Shard {
     wants_shutdown: bool,
     /// Clients whose input goes on once it is done what their last command asked for.
     to_resume: Vec<ClientRef>,
+    /// Clients whose replies wait for logs.
+    sealed: Vec<ClientRef>,
+    /// Clients that would write, and wait until the disk can take more.
+    held_writers: Vec<ClientRef>,
+    /// Clients whose commands wait for the disk.
+    disk_waiters: DiskWaiters,
+    /// What is to be done with files, besides what the log wants.
+    disk_ops: VecDeque<(DiskSlot, DiskOp)>,
+    to_keeper: VecDeque<ToKeeper>,
+    /// Of the save that this shard leads.
+    leading: Leading,
+    /// When to look next whether a save is due.
+    save_check_ms: i64,
+    /// Changes that such a look is due for.
+    changes_seen: u64,
 }
 
 /// The slots of shard `shard` of `shards`: contiguous, and as even as whole slots allow.
@@ -136,10 +161,12 @@ pub fn slots_of(shard: u16, shards: u16) -> Range<usize> {
 impl Shard {
     /// Shard `shard` of `shards`, empty. `seed` is for its random choices.
     pub fn new(shard: u16, shards: u16, process: Arc<Process>, config: Config, seed: u64) -> Shard {
-        Shard::with_keyspace(shard, shards, process, config, seed, Keyspace::new(slots_of(shard, shards)))
+        let ledger = Arc::new(Ledger::new(shards));
+        let keys = Keyspace::new(slots_of(shard, shards));
+        Shard::with_keyspace(shard, shards, process, config, seed, keys, ledger)
     }
 
-    /// As `new`, over a given keyspace.
+    /// As `new`, over a given keyspace, with what the logs of all shards have in common.
     pub fn with_keyspace(
         shard: u16,
         shards: u16,
@@ -147,6 +174,7 @@ impl Shard {
         config: Config,
         seed: u64,
         keys: Keyspace,
+        ledger: Arc<Ledger>,
     ) -> Shard {
         assert!(shard < shards);
         let table = Table::new();
@@ -176,6 +204,8 @@ impl Shard {
                 queue: Queue::default(),
                 waiters: Waiters::default(),
                 passed_over: Vec::new(),
+                logging: Logging::new(shards, ledger),
+                save: None,
                 fault: None,
             },
             clients: Vec::new(),
@@ -194,6 +224,14 @@ impl Shard {
             next_tick_ms: i64::MAX,
             wants_shutdown: false,
             to_resume: Vec::new(),
+            sealed: Vec::new(),
+            held_writers: Vec::new(),
+            disk_waiters: DiskWaiters::default(),
+            disk_ops: VecDeque::new(),
+            to_keeper: VecDeque::new(),
+            leading: Leading::default(),
+            save_check_ms: i64::MAX,
+            changes_seen: 0,
         }
     }
 
@@ -295,6 +333,7 @@ impl Shard {
         c.closing = Closing::Now;
         c.is_gone = true;
         self.paused.retain(|paused| *paused != client);
+        self.held_writers.retain(|held| *held != client);
         let c = self.clients[client.index as usize].as_ref().expect("it was found");
         if loses || c.flight.as_ref().is_none_or(|flight| flight.waiting == 0) {
             self.forget(client);
@@ -323,7 +362,10 @@ impl Shard {
             self.next_tick_ms = now_ms;
         }
         blocked::tick(self, now_ms);
+        self.check_saves(now_ms);
+        self.check_log_waiters(now_ms);
         self.after_commands(now_ms);
+        self.next_tick_ms = self.next_tick_ms.min(self.core.logging.log.next_tick_ms());
         self.disconnect_idle_and_stalled(now_ms);
     }
 
@@ -338,6 +380,9 @@ impl Shard {
     pub fn take_touched(&mut self) -> Option<ClientRef> {
         loop {
             let index = self.touched.pop()?;
+            if self.core.logging.log.is_on() {
+                self.seal(index);
+            }
             if let Some(client) = &mut self.clients[index as usize]
                 && !client.is_gone
             {
@@ -352,14 +397,15 @@ impl Shard {
         let Some(c) = self.client(client) else {
             return Wants { send: false, stop_reading: true, close: false };
         };
-        let drained = c.out.is_empty() && c.unsent == 0;
+        let drained = c.out.is_empty() && c.unsent == 0 && c.sealed_bytes() == 0;
         let answered =
             drained && c.flight.is_none() && (c.query.is_empty() || !c.held.any() || c.held.blocked);
         // What a flight will soon bring can leave in the same send.
         let is_flying = c.flight.as_ref().is_some_and(|flight| flight.waiting > 0);
-        let waits = is_flying && c.out.len() <= INLINE_SEND_BYTES_MAX;
+        let to_send = c.sealed.as_ref().map_or(&c.out, |sealed| &sealed.ready);
+        let waits = is_flying && to_send.len() <= INLINE_SEND_BYTES_MAX;
         Wants {
-            send: !c.out.is_empty() && !waits && c.closing != Closing::Now,
+            send: !to_send.is_empty() && !waits && c.closing != Closing::Now,
             stop_reading: c.closing != Closing::Open
                 || (c.held.any() && c.query.len() > HELD_QUERY_BYTES_MAX),
             close: match c.closing {
@@ -375,8 +421,9 @@ impl Shard {
         debug_assert!(empty.is_empty());
         match self.client_mut(client) {
             Some(c) => {
-                c.unsent += c.out.len();
-                std::mem::replace(&mut c.out, empty)
+                let out = c.sealed.as_mut().map_or(&mut c.out, |sealed| &mut sealed.ready);
+                c.unsent += out.len();
+                std::mem::replace(out, empty)
             }
             None => empty,
         }
@@ -470,6 +517,12 @@ impl Shard {
             Message::Again { ticket } => waiters::again(self, ticket, now_ms),
             Message::Leave { ticket, client } => waiters::leave(self, ticket, client, now_ms),
             Message::Left { client, ticket } => blocked::left(self, client, ticket, now_ms),
+            Message::Settled { seq } => self.rely(self.core.server.shard, seq),
+            Message::Reliable { shard, seq } => self.rely(shard, seq),
+            Message::Save { purpose } => self.lead_save(purpose),
+            Message::SaveAndEnd(ending) => self.save_and_end(ending, now_ms),
+            Message::EndLog => self.end_log(now_ms),
+            Message::NotEnding { client, is_wanted } => self.not_ending(client, is_wanted, now_ms),
         }
     }
 
@@ -527,7 +580,15 @@ impl Shard {
             };
             match request {
                 Request::Kill(_) | Request::Leave(_) => unreachable!("they have been closed"),
-                Request::Shutdown => self.wants_shutdown = true,
+                Request::Shutdown { asker, save, force } => self.shut_down(Some(asker), save, force, now_ms),
+                Request::Save { waiting, purpose } => {
+                    if let Some(asker) = waiting {
+                        self.wait_for_save(asker);
+                    }
+                    self.request_save(purpose);
+                }
+                Request::WaitAof { asker, until_ms } => self.wait_for_logs(asker, until_ms, now_ms),
+                Request::AppendOnly(is_on) => self.turn_log(is_on, now_ms),
                 Request::Unblock { index, with_error } => {
                     if let Some(c) = &self.clients[index as usize] {
                         let client = ClientRef { index, generation: c.generation };
@@ -550,6 +611,11 @@ impl Shard {
         }
         if self.core.keys.has_discarded() {
             self.tick_within(now_ms, 0);
+        }
+        if self.core.server.config.start.keeps && self.core.keys.counts.changes != self.changes_seen {
+            self.changes_seen = self.core.keys.counts.changes;
+            self.save_check_ms = self.save_check_ms.min(now_ms + SAVE_CHECK_MS);
+            self.next_tick_ms = self.next_tick_ms.min(self.save_check_ms);
         }
         if self.core.server.config.idle_seconds_max > 0 && !self.core.server.sessions.is_empty() {
             self.tick_within(now_ms, 1000);

@@ -72,7 +72,7 @@ impl Multi {
 pub(super) struct Queued {
     pub calls: Calls,
     /// One could not be queued: `EXEC` will refuse all.
-    is_refused: bool,
+    pub is_refused: bool,
     has_write: bool,
 }
 
@@ -94,11 +94,12 @@ impl Router<'_> {
         }
     }
 
-    /// Whether a call must not share its flight with what came before it: it depends on watched keys, or may wait.
+    /// Whether a call must not share its flight with what came before it: it depends on watched keys, or may wait,
+    /// so that its reply comes later.
     pub fn needs_flight_of_its_own(&self, call: &Call) -> bool {
         if call.row != REFUSED
             && self.multi.queue.is_none()
-            && matches!(self.core.table.row(call.row).spread, Spread::Block(_))
+            && matches!(self.core.table.row(call.row).spread, Spread::Block(_) | Spread::Disk)
         {
             return true;
         }

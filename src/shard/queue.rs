@@ -80,7 +80,7 @@ pub(super) fn run(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     }
     if queue.intents.is_empty() || !queue.intents.conflicts(&calls.claim) {
         execute::run_calls(&mut shard.core, &mut calls, now_ms);
-        return answer(shard, calls);
+        return answer(shard, calls, now_ms);
     }
     let id = next_id(server);
     calls.turn.transaction = id;
@@ -90,8 +90,9 @@ pub(super) fn run(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
 }
 
 /// Sends calls home that have run. Clients that they ended leave before that: what follows must find them gone.
-fn answer(shard: &mut Shard, calls: Box<Calls>) {
+fn answer(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     shard.close_killed();
+    shard.core.note_answer(&mut calls, now_ms);
     shard.send(calls.home, Message::Replies(calls));
 }
 
@@ -107,7 +108,7 @@ pub(super) fn schedule(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) ->
             let claim = std::mem::take(&mut calls.claim);
             shard.core.queue.insert(id, Place { position, is_final: true, claim, calls: None });
         }
-        answer(shard, calls);
+        answer(shard, calls, now_ms);
         return is_free;
     }
     let is_final = std::mem::take(&mut calls.turn.decides);
@@ -155,7 +156,7 @@ pub(super) fn release(shard: &mut Shard, id: u64, now_ms: i64) {
 fn step(shard: &mut Shard, mut calls: Box<Calls>, now_ms: i64) {
     let (id, concludes) = (calls.turn.transaction, calls.turn.concludes);
     execute::run_calls(&mut shard.core, &mut calls, now_ms);
-    answer(shard, calls);
+    answer(shard, calls, now_ms);
     if concludes {
         release(shard, id, now_ms);
     }
@@ -194,7 +195,7 @@ fn run_successors(shard: &mut Shard, now_ms: i64) {
             let Queue { intents, waiting, .. } = &mut shard.core.queue;
             intents.remove(&waiting[&id].claim, id);
         }
-        answer(shard, calls);
+        answer(shard, calls, now_ms);
     }
 }
 

@@ -300,6 +300,12 @@ fn run_batch(
             shard.paused.push(client);
             return Err((n, Stop::Held));
         }
+        if router.must_wait_for_disk && router.is_write(call) {
+            let c = shard.client_mut(client).expect("commands do not remove clients");
+            c.held.disk = true;
+            shard.held_writers.push(client);
+            return Err((n, Stop::Held));
+        }
         if router.flight.is_some() && router.needs_flight_of_its_own(call) {
             // What is under way comes back first.
             return Err((n, Stop::Held));
@@ -318,6 +324,7 @@ fn run_batch(
             router = Router::new(shard, client, flight, now_ms);
         }
     }
+    shard.core.commit_if_large(now_ms);
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::commands::merge::Merge;
 use crate::commands::session::{ReplyMode, Session};
 use crate::commands::table::{Command, Keys, Reach, Spread, Verb};
 use crate::commands::transactions::ABORTED_BECAUSE;
+use crate::metrics::persistence::Trouble;
 use crate::resp::write::Writer;
 use crate::shard::blocked::Blocked;
 use crate::shard::client::Client;
@@ -52,6 +53,10 @@ pub(super) struct Router<'a> {
     is_exec: bool,
     /// The command that has just run waits from now on.
     pub blocked: Option<Box<Blocked>>,
+    /// The disk cannot take more: commands that write have to wait.
+    pub must_wait_for_disk: bool,
+    /// The disk fails: commands that write are refused.
+    trouble: Trouble,
 }
 
 impl<'a> Router<'a> {
@@ -62,6 +67,8 @@ impl<'a> Router<'a> {
         flight: &'a mut Option<Box<Flight>>,
         now_ms: i64,
     ) -> Router<'a> {
+        let must_wait_for_disk = shard.must_hold_writers();
+        let trouble = shard.core.server.process.persistence.trouble();
         let Shard { core, clients, packing, spare_calls, spare_flights, outbox, .. } = shard;
         let Client { multi, out, unsent, .. } = clients[client.index as usize].as_mut().expect("it is there");
         Router {
@@ -79,6 +86,8 @@ impl<'a> Router<'a> {
             is_over_limit: false,
             is_exec: false,
             blocked: None,
+            must_wait_for_disk,
+            trouble,
         }
     }
 
@@ -93,7 +102,12 @@ impl<'a> Router<'a> {
             session.reply_mode = ReplyMode::Skip;
         }
         let is_wanted = mode == ReplyMode::On;
-        if self.multi.queue.is_some() && self.is_queued(&call) {
+        if self.trouble != Trouble::None
+            && self.is_write(&call)
+            && let Some(error) = self.core.server.write_refusal()
+        {
+            self.refuse_write(&call, error, is_wanted);
+        } else if self.multi.queue.is_some() && self.is_queued(&call) {
             self.enqueue(call, args, is_wanted);
         } else if call.row == REFUSED {
             self.refuse(&call, args, is_wanted);
@@ -146,7 +160,7 @@ impl<'a> Router<'a> {
         stats.per_command[usize::from(call.row)].calls += 1;
         let &Command { spread, keys, .. } = self.core.table.row(call.row);
         match spread {
-            Spread::Home => self.here(&call, args, is_wanted),
+            Spread::Home | Spread::Disk => self.here(&call, args, is_wanted),
             Spread::Connection(verb) => self.connection(verb, call, args, is_wanted),
             Spread::Key | Spread::Keys(_) | Spread::Gather(_) | Spread::Block(_) if call.slot == u16::MAX => {
                 // Its words do not name its keys as they should: it runs to say so.
@@ -199,7 +213,12 @@ impl<'a> Router<'a> {
     }
 
     fn caller(&mut self, call: &Call) -> Caller {
-        Caller { id: self.session().id, session: Some(self.client.index), no_touch: call.no_touch }
+        Caller {
+            id: self.session().id,
+            session: Some(self.client.index),
+            no_touch: call.no_touch,
+            is_exec: self.is_exec,
+        }
     }
 
     pub fn refuse(&mut self, call: &Call, args: &Args<'_>, is_wanted: bool) {
@@ -217,6 +236,21 @@ impl<'a> Router<'a> {
                 text = format!("{ABORTED_BECAUSE} {}", text.trim_start_matches("ERR "));
                 self.discard();
             }
+        }
+        self.reply_error(call, &text, is_wanted);
+    }
+
+    /// Refuses a command that would write, since the disk fails; a transaction that it was to be part of, or is, fails with it.
+    #[cold]
+    fn refuse_write(&mut self, call: &Call, error: CommandError, is_wanted: bool) {
+        let text = error.to_string();
+        self.core.server.stats.per_command[usize::from(call.row)].rejected += 1;
+        if matches!(self.core.table.row(call.row).spread, Spread::Connection(Verb::Exec)) {
+            self.discard();
+            return self.reply_error(call, &format!("{ABORTED_BECAUSE} {text}"), is_wanted);
+        }
+        if let Some(queued) = &mut self.multi.queue {
+            queued.is_refused = true;
         }
         self.reply_error(call, &text, is_wanted);
     }

@@ -1,6 +1,7 @@
 //! One or two shards driven by hand. Of two, shard 0 owns the keys `b` and `c`, shard 1 the keys `a` and `d`.
 
 mod blocking;
+mod logging;
 mod transactions;
 mod waiting;
 

@@ -38,7 +38,21 @@ pub trait Collection: Default {
     fn encoding(view: Self::View<'_>) -> &'static str;
     /// The effects that build it from nothing at `key`, elements of a list in order. They depend on what is in it alone, never on its
     /// form, for digests are made of them.
-    fn effects(view: Self::View<'_>, key: &[u8], emit: &mut dyn FnMut(Effect<'_>));
+    fn effects(view: Self::View<'_>, key: &[u8], emit: &mut dyn FnMut(Effect<'_>)) {
+        Self::effects_part(view, key, 0, usize::MAX, emit);
+    }
+    /// Those effects for about `elements` elements from a place on, 0 being the start. Returns the place where to go on, and nothing at the
+    /// end. Places are good until the collection changes. The time it takes depends on `elements` and not on the place.
+    fn effects_part(
+        view: Self::View<'_>,
+        key: &[u8],
+        from: u64,
+        elements: usize,
+        emit: &mut dyn FnMut(Effect<'_>),
+    ) -> Option<u64>;
+    /// Frees about `elements` elements, or parts that are as cheap to free; whether there are more. What is left is good for nothing but
+    /// being freed.
+    fn free_part(&mut self, elements: usize) -> bool;
     /// Repeats a recorded change through the type's own mutators.
     fn replay(change: &mut Change<'_, Self>, effect: &Effect<'_>);
 }

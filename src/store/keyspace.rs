@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 
-use crate::base::limits::{DATABASES, EXPIRED_STEP, INLINE_STRING_BYTES_MAX, RANDOM_CHOICES_MAX, TABLE_COST};
-use crate::base::rng::Rng;
+use crate::base::limits::{DATABASES, INLINE_STRING_BYTES_MAX, TABLE_COST, VALUE_STEP};
 use crate::base::slot::{SLOTS, Slot, key_slot};
 use crate::store::awaited::Awaited;
 use crate::store::collection::EncodingLimits;
 use crate::store::effect::{Effect, Journal};
+use crate::store::keyspace::dormant::Dormant;
+use crate::store::keyspace::saving::Saver;
 use crate::store::object::{
     self, Entry, StringRef, Value, ValueRef, allocated_bytes, string_payload, with_payload,
 };
@@ -80,6 +81,14 @@ pub struct Keyspace {
     journal: Journal,
     /// Tables of flushed databases, freed a few at a time.
     discarded: Vec<SlotTable>,
+    /// Large values that nobody needs any more, freed likewise.
+    discarded_values: Vec<Value>,
+    /// Tables that have not been loaded since the process started, while there are any.
+    dormant: Option<Box<Dormant>>,
+    /// What was found bad as it was loaded.
+    damage: Option<String>,
+    /// The save under way.
+    saver: Option<Box<Saver>>,
     /// Where a packed collection is changed; kept for the next one.
     scratch: Vec<u8>,
     /// How large packed collections may grow.
@@ -98,6 +107,10 @@ impl Keyspace {
             slot_count: slots.len(),
             journal: Journal::default(),
             discarded: Vec::new(),
+            discarded_values: Vec::new(),
+            dormant: None,
+            damage: None,
+            saver: None,
             scratch: Vec::new(),
             encoding: EncodingLimits::default(),
             counts: KeyspaceCounts::default(),
@@ -205,14 +218,14 @@ impl Keyspace {
         self.locate_live(db, key, now_ms).is_some()
     }
 
-    /// Keys of a database, those not yet found expired included.
+    /// Keys of a database, those not yet found expired included. Near the truth only while tables sleep (`settle_counts`).
     pub fn len(&self, db: u16) -> usize {
         self.dbs[usize::from(db)].keys
     }
 
-    /// Whether a database has no key.
+    /// Whether a database has no key and nothing that sleeps.
     pub fn is_empty(&self, db: u16) -> bool {
-        self.len(db) == 0
+        self.len(db) == 0 && !self.dormant.as_ref().is_some_and(|dormant| dormant.has_db(db))
     }
 
     /// Keys of a database that have an expiry.
@@ -231,7 +244,7 @@ impl Keyspace {
             .sum()
     }
 
-    /// The tables of a database, in slot order, with their slots.
+    /// The tables of a database, in slot order, with their slots. What sleeps is left out (`hydrate_db`).
     pub fn tables(&self, db: u16) -> impl Iterator<Item = (Slot, &SlotTable)> {
         self.tables_from(db, Slot::new(self.first_slot).expect("a shard owns its first slot"))
     }
@@ -243,60 +256,6 @@ impl Keyspace {
         self.dbs[usize::from(db)].slots.iter().enumerate().skip(skipped).map(move |(i, table)| {
             (Slot::new(first + i as u16).expect("tables stand for slots in range"), table)
         })
-    }
-
-    /// A live key, or `None` if there is none. Chosen evenly, but among very many expired keys some live ones are likelier.
-    ///
-    /// A choice that falls on an expired key removes those near it, where there may be many, and is made again. That is bounded, for a
-    /// choice walks over all slots: in the end the next live key is taken, and what is expired on the way waits for other calls.
-    pub fn random_key(&mut self, db: u16, rng: &mut Rng, now_ms: i64) -> Option<Vec<u8>> {
-        let mut place = (0, 0);
-        for choice in 0..RANDOM_CHOICES_MAX {
-            let keys = self.len(db) as u64;
-            if keys == 0 {
-                return None;
-            }
-            place = self.place(db, rng.below(keys) as usize);
-            let entry = self.walk(db, place).next().expect("a place holds a key");
-            if !is_expired(entry, now_ms) {
-                return Some(entry.key().to_vec());
-            }
-            if choice == 0 {
-                self.remove_expired(db, place, now_ms);
-            }
-        }
-        self.walk(db, place).find(|entry| !is_expired(entry, now_ms)).map(|entry| entry.key().to_vec())
-    }
-
-    /// Where the key with this number stands: its slot's index, and its number in the slot.
-    fn place(&self, db: u16, number: usize) -> (usize, usize) {
-        let mut rest = number;
-        let is_here = |table: &SlotTable| {
-            let here = rest < table.len();
-            if !here {
-                rest -= table.len();
-            }
-            here
-        };
-        let at = self.dbs[usize::from(db)].slots.iter().position(is_here);
-        (at.expect("the count of keys is exact"), rest)
-    }
-
-    /// Every entry of a database once, from a place on and around.
-    fn walk(&self, db: u16, (at, number): (usize, usize)) -> impl Iterator<Item = &Entry> {
-        let slots = &self.dbs[usize::from(db)].slots;
-        let others = slots[at + 1..].iter().chain(&slots[..at]).flat_map(SlotTable::iter);
-        slots[at].iter_from(number).chain(others).chain(slots[at].iter().take(number))
-    }
-
-    /// Looks at `EXPIRED_STEP` keys from a place on and removes those that are expired.
-    fn remove_expired(&mut self, db: u16, place: (usize, usize), now_ms: i64) {
-        let near = self.walk(db, place).take(EXPIRED_STEP);
-        let expired: Vec<Vec<u8>> =
-            near.filter(|entry| is_expired(entry, now_ms)).map(|entry| entry.key().to_vec()).collect();
-        for key in expired {
-            self.locate_live(db, &Key::new(&key), now_ms);
-        }
     }
 
     // Changing ----------------------------------------------------------------------------------------------------
@@ -336,6 +295,7 @@ impl Keyspace {
             self.store(db, key, Payload::Integer(by), None, clock);
             return Ok(by);
         };
+        self.before_change(db, key.slot);
         let entry = self.entry_mut(db, key, bucket);
         let old = object::string(entry).ok_or(AddError::WrongType)?.integer().ok_or(AddError::NotInteger)?;
         let sum = old.checked_add(by).ok_or(AddError::Overflow)?;
@@ -380,6 +340,7 @@ impl Keyspace {
                 length
             }
             Some(bucket) => {
+                self.before_change(db, key.slot);
                 let entry = self.entry_mut(db, key, bucket);
                 let before = allocated_bytes(entry);
                 let length = write_range(entry, offset, bytes)?;
@@ -405,6 +366,7 @@ impl Keyspace {
 
     /// Sets or clears the expiry of a key that exists; whether it does.
     pub fn set_expiry(&mut self, db: u16, key: &Key<'_>, expire_at_ms: Option<i64>) -> bool {
+        self.before_change(db, key.slot);
         let at = slot_index(self.first_slot, key.slot);
         let db_of = &mut self.dbs[usize::from(db)];
         let Some(entry) = db_of.slots.get_mut(at).and_then(|table| table.find_mut(key.hash, key.bytes))
@@ -448,6 +410,9 @@ impl Keyspace {
     pub fn flush(&mut self, db: u16) {
         self.disturb_watched(db, None);
         self.journal.awaited.touch_all(db);
+        let dormant = self.take_dormant_db(db, self.saver.is_some());
+        self.keep_marked(db, dormant);
+        self.end_dormant();
         let Db { slots, keys, .. } = std::mem::take(&mut self.dbs[usize::from(db)]);
         self.counts.changes += keys as u64;
         if self.discarded.is_empty() {
@@ -465,16 +430,25 @@ impl Keyspace {
             self.disturb_watched(b, Some((a, now_ms)));
         }
         self.dbs.swap(usize::from(a), usize::from(b));
+        self.swap_dormant(a, b);
+        self.swap_marks(a, b);
         self.journal.awaited.touch_all(a);
         self.journal.awaited.touch_all(b);
         self.counts.changes += 1;
         self.journal.record(a, Effect::Swap { with: b });
     }
 
-    /// Frees up to about `entries` entries of flushed databases; whether there are more.
+    /// Frees up to about `entries` entries of flushed databases, and elements of large values; whether there are more.
     pub fn free_discarded(&mut self, entries: usize) -> bool {
         let mut freed = 0;
         while freed < entries {
+            if let Some(value) = self.discarded_values.last_mut() {
+                freed += VALUE_STEP;
+                if !value.free_part(VALUE_STEP) {
+                    self.discarded_values.pop();
+                }
+                continue;
+            }
             let Some(last) = self.discarded.last_mut() else {
                 self.discarded = Vec::new();
                 return false;
@@ -492,7 +466,7 @@ impl Keyspace {
 
     /// Whether flushed databases still wait to be freed.
     pub fn has_discarded(&self) -> bool {
-        !self.discarded.is_empty()
+        !self.discarded.is_empty() || !self.discarded_values.is_empty()
     }
 
     /// Who waits for which keys.
@@ -539,6 +513,7 @@ impl Keyspace {
     fn disturb_watched(&mut self, db: u16, gets: Option<(u16, i64)>) {
         for name in self.journal.watched.keys_of(db) {
             let key = Key::new(&name);
+            self.wake(db, key.slot);
             let was_there =
                 self.table(db, key.slot).and_then(|table| table.locate(key.hash, &name)).is_some();
             // One that comes expired must not be found so later: a missing key stays missing.
@@ -560,6 +535,7 @@ impl Keyspace {
     /// expiry.
     #[inline]
     fn locate_live(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> Option<usize> {
+        self.wake(db, key.slot);
         let table = self.table(db, key.slot)?;
         let bucket = table.locate(key.hash, key.bytes)?;
         let entry = table.at(key.hash, bucket);
@@ -573,6 +549,14 @@ impl Keyspace {
             return self.remove_expired_fields(db, key, bucket, now_ms);
         }
         Some(bucket)
+    }
+
+    /// Must come before a slot's table changes.
+    #[inline]
+    fn before_change(&mut self, db: u16, slot: Slot) {
+        if self.dormant.is_some() | self.saver.is_some() {
+            self.prepare_change(db, slot);
+        }
     }
 
     /// The entry that `locate_live` found.
@@ -602,6 +586,7 @@ impl Keyspace {
 
     /// Takes the entry out and keeps the counts true.
     fn unlink(&mut self, db: u16, key: &Key<'_>) -> Option<Entry> {
+        self.before_change(db, key.slot);
         let at = slot_index(self.first_slot, key.slot);
         let db = &mut self.dbs[usize::from(db)];
         let entry = db.slots.get_mut(at)?.remove(key.hash, key.bytes)?;
@@ -632,6 +617,7 @@ impl Keyspace {
         expire_at_ms: Option<i64>,
         clock: u32,
     ) {
+        self.before_change(db, key.slot);
         let at = slot_index(self.first_slot, key.slot);
         let db = &mut self.dbs[usize::from(db)];
         if db.slots.is_empty() {
@@ -718,7 +704,12 @@ fn write_range(entry: &mut Entry, offset: usize, bytes: &[u8]) -> Result<usize, 
 }
 
 mod collections;
+pub mod dormant;
+#[cfg(test)]
+pub mod memory;
+mod random;
 mod replay;
+pub mod saving;
 
 #[cfg(test)]
 mod tests;

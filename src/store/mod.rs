@@ -1,6 +1,7 @@
 //! The keyspace of one shard: slots, tables, entries, values, expiry, and the effects that changes leave in the journal.
 //! Synchronous and deterministic: no I/O, no clock, no thread, no text of the wire protocol.
 
+pub mod archive;
 pub mod awaited;
 pub mod cells;
 pub mod collection;

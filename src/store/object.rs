@@ -12,6 +12,11 @@ use crate::store::sorted_set::SortedSet;
 use crate::store::stream::Stream;
 use crate::sys::cell::{Cell, Held, Payload};
 
+/// Bytes of a string that are about as much work as one element of a collection.
+const STRING_ELEMENT_BYTES: usize = 64;
+/// A string is not divided into parts of fewer bytes.
+const STRING_PART_BYTES_MIN: usize = 1 << 16;
+
 /// A value on its own: one too large, or of a kind too rich, to sit beside its key, or one that left the keyspace or is about to enter it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -35,18 +40,19 @@ impl Value {
         match entry.held() {
             Held::Bytes(bytes) => Value::String(bytes.to_vec()),
             Held::Integer(number) => Value::String(itoa::Buffer::new().format(number).as_bytes().to_vec()),
-            Held::Packed(label, bytes) => {
-                let packing = Packing::of(label);
-                let bytes = bytes.to_vec();
-                match packing.kind() {
-                    Kind::List => List::from_packed(packing, bytes).into_value(),
-                    Kind::Hash => Hash::from_packed(packing, bytes).into_value(),
-                    Kind::Set => Set::from_packed(packing, bytes).into_value(),
-                    Kind::SortedSet => SortedSet::from_packed(packing, bytes).into_value(),
-                    Kind::String | Kind::Stream => unreachable!("these have no packed form"),
-                }
-            }
+            Held::Packed(label, bytes) => Value::from_packed(Packing::of(label), bytes.to_vec()),
             Held::Boxed(value) => value.clone(),
+        }
+    }
+
+    /// The collection in packed bytes that are known to be one.
+    pub(in crate::store) fn from_packed(packing: Packing, bytes: Vec<u8>) -> Value {
+        match packing.kind() {
+            Kind::List => List::from_packed(packing, bytes).into_value(),
+            Kind::Hash => Hash::from_packed(packing, bytes).into_value(),
+            Kind::Set => Set::from_packed(packing, bytes).into_value(),
+            Kind::SortedSet => SortedSet::from_packed(packing, bytes).into_value(),
+            Kind::String | Kind::Stream => unreachable!("these have no packed form"),
         }
     }
 
@@ -84,8 +90,24 @@ impl Value {
             }
     }
 
+    /// Frees about `elements` elements, or parts that are as cheap to free; whether there are more. What is left is good for nothing but
+    /// being freed, however that is done.
+    pub fn free_part(&mut self, elements: usize) -> bool {
+        match self {
+            Value::String(bytes) => {
+                *bytes = Vec::new();
+                false
+            }
+            Value::List(list) => list.free_part(elements),
+            Value::Hash(hash) => hash.free_part(elements),
+            Value::Set(set) => set.free_part(elements),
+            Value::SortedSet(set) => set.free_part(elements),
+            Value::Stream(stream) => stream.free_part(elements),
+        }
+    }
+
     /// Its packed bytes, if it is a collection in a packed form.
-    fn as_packed(&self) -> Option<(Packing, &[u8])> {
+    pub fn as_packed(&self) -> Option<(Packing, &[u8])> {
         match self {
             Value::String(_) | Value::Stream(_) => None,
             Value::List(list) => list.as_packed(),
@@ -214,17 +236,49 @@ impl<'a> ValueRef<'a> {
 
     /// The effects that build the value at `key`, where nothing is, without its expiry.
     pub fn effects(self, key: &[u8], emit: &mut dyn FnMut(Effect<'_>)) {
+        self.effects_part(key, 0, usize::MAX, emit);
+    }
+
+    /// Those effects for about `elements` elements from a place on, 0 being the start. Returns the place where to go on, and nothing at the
+    /// end. Places are good until the value changes. All parts, one after the other, build the value as `effects` does; only a
+    /// long string is then several effects where it was one. The time a part takes depends on `elements`, and not on the place.
+    pub fn effects_part(
+        self,
+        key: &[u8],
+        from: u64,
+        elements: usize,
+        emit: &mut dyn FnMut(Effect<'_>),
+    ) -> Option<u64> {
         match self {
             ValueRef::String(string) => {
-                string.with_bytes(|value| emit(Effect::SetString { key, value, expire_at_ms: None }));
+                string.with_bytes(|value| string_effects_part(value, key, from, elements, emit))
             }
-            ValueRef::List(list) => List::effects(list, key, emit),
-            ValueRef::Hash(hash) => Hash::effects(hash, key, emit),
-            ValueRef::Set(set) => Set::effects(set, key, emit),
-            ValueRef::SortedSet(set) => SortedSet::effects(set, key, emit),
-            ValueRef::Stream(stream) => Stream::effects(stream, key, emit),
+            ValueRef::List(list) => List::effects_part(list, key, from, elements, emit),
+            ValueRef::Hash(hash) => Hash::effects_part(hash, key, from, elements, emit),
+            ValueRef::Set(set) => Set::effects_part(set, key, from, elements, emit),
+            ValueRef::SortedSet(set) => SortedSet::effects_part(set, key, from, elements, emit),
+            ValueRef::Stream(stream) => Stream::effects_part(stream, key, from, elements, emit),
         }
     }
+}
+
+/// A string's part is set, or written behind those before it.
+fn string_effects_part(
+    value: &[u8],
+    key: &[u8],
+    from: u64,
+    elements: usize,
+    emit: &mut dyn FnMut(Effect<'_>),
+) -> Option<u64> {
+    let part_bytes = elements.saturating_mul(STRING_ELEMENT_BYTES).max(STRING_PART_BYTES_MIN);
+    let offset = from as usize;
+    let end = value.len().min(offset.saturating_add(part_bytes));
+    let bytes = &value[offset..end];
+    emit(match offset {
+        0 => Effect::SetString { key, value: bytes, expire_at_ms: None },
+        _ => Effect::SetRange { key, offset, bytes },
+    });
+    (end < value.len()).then_some(end as u64)
 }
 
 /// A string value, borrowed.
@@ -350,3 +404,6 @@ pub fn encoding(entry: &Entry) -> &'static str {
         ValueRef::Stream(stream) => Stream::encoding(stream),
     }
 }
+
+#[cfg(test)]
+mod tests;

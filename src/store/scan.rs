@@ -33,13 +33,15 @@ pub fn parse_cursor(text: &[u8]) -> Option<u64> {
 /// Visits entries of a database from `cursor` on until at least `wanted` were seen or this shard's slots are done. Returns the
 /// cursor to go on with, which may belong to the next shard, or 0 at the end. Expired entries are visited too.
 pub fn scan<'a>(
-    keys: &'a Keyspace,
+    keys: &'a mut Keyspace,
     db: u16,
     cursor: u64,
     wanted: usize,
     mut visit: impl FnMut(&'a Entry),
 ) -> u64 {
     let Some(first) = cursor_slot(cursor) else { return 0 };
+    keys.wake_from(db, first, wanted);
+    let keys: &'a Keyspace = keys;
     let mut position = cursor & ((1 << POSITION_BITS) - 1);
     let mut seen = 0;
     for (slot, table) in keys.tables_from(db, first) {
@@ -79,12 +81,14 @@ mod tests {
     }
 
     /// Scans over all shards as a client does: each cursor goes to the shard of its slot. Returns the keys and the calls.
-    fn scan_all(shards: &[Keyspace], wanted: usize) -> (Vec<Vec<u8>>, usize) {
+    fn scan_all(shards: &mut [Keyspace], wanted: usize) -> (Vec<Vec<u8>>, usize) {
         let (mut cursor, mut keys, mut calls) = (0, Vec::new(), 0);
         loop {
             let slot = cursor_slot(cursor).expect("a scan returns cursors of slots").index();
-            let shard =
-                shards.iter().find(|shard| shard.slots().contains(&slot)).expect("every slot has a shard");
+            let shard = shards
+                .iter_mut()
+                .find(|shard| shard.slots().contains(&slot))
+                .expect("every slot has a shard");
             let before = keys.len();
             let next = scan(shard, 0, cursor, wanted, |entry| keys.push(entry.key().to_vec()));
             assert!(next == 0 || next > cursor, "a scan must move on");
@@ -110,10 +114,10 @@ mod tests {
     #[test]
     fn visits_every_key_once_over_any_number_of_shards() {
         let keys = sorted(5000, |i| format!("key:{i}"));
-        let whole = [shard(0..SLOTS, &keys)];
-        let halves = [shard(0..SLOTS / 2, &keys), shard(SLOTS / 2..SLOTS, &keys)];
+        let mut whole = [shard(0..SLOTS, &keys)];
+        let mut halves = [shard(0..SLOTS / 2, &keys), shard(SLOTS / 2..SLOTS, &keys)];
         for wanted in [1, 10, 1000, usize::MAX] {
-            for shards in [&whole[..], &halves[..]] {
+            for shards in [&mut whole[..], &mut halves[..]] {
                 let (found, calls) = scan_all(shards, wanted);
                 assert_eq!(found, keys, "COUNT {wanted} over {} shards", shards.len());
                 assert!(calls <= keys.len() / wanted + 1 + shards.len(), "{calls} calls of {wanted}");
@@ -125,9 +129,9 @@ mod tests {
     fn resumes_inside_a_slot_of_many_keys() {
         let keys = sorted(20_000, |i| format!("{{tag}}:{i}"));
         let slot = Key::new(&keys[0]).slot.index();
-        let shards = [shard(0..slot + 1, &keys), shard(slot + 1..SLOTS, &keys)];
+        let mut shards = [shard(0..slot + 1, &keys), shard(slot + 1..SLOTS, &keys)];
         for wanted in [7, 500] {
-            assert_eq!(scan_all(&shards, wanted).0, keys);
+            assert_eq!(scan_all(&mut shards, wanted).0, keys);
         }
     }
 
@@ -137,7 +141,7 @@ mod tests {
         let mut keyspace = shard(0..SLOTS, &keys);
         let (mut cursor, mut found) = (0, Vec::new());
         for round in 0.. {
-            cursor = scan(&keyspace, 0, cursor, 50, |entry| found.push(entry.key().to_vec()));
+            cursor = scan(&mut keyspace, 0, cursor, 50, |entry| found.push(entry.key().to_vec()));
             if cursor == 0 {
                 break;
             }
@@ -159,12 +163,12 @@ mod tests {
 
     #[test]
     fn ends_at_once_where_there_is_nothing() {
-        let keyspace = Keyspace::new(0..SLOTS);
+        let mut keyspace = Keyspace::new(0..SLOTS);
         for cursor in [0, 5, 1 << POSITION_BITS, (SLOTS as u64) << POSITION_BITS, u64::MAX] {
-            assert_eq!(scan(&keyspace, 0, cursor, 10, |_| panic!("there is no entry")), 0);
+            assert_eq!(scan(&mut keyspace, 0, cursor, 10, |_| panic!("there is no entry")), 0);
         }
-        let half = Keyspace::new(0..SLOTS / 2);
-        assert_eq!(cursor_slot(scan(&half, 0, 0, 10, |_| ())).map(Slot::index), Some(SLOTS / 2));
+        let mut half = Keyspace::new(0..SLOTS / 2);
+        assert_eq!(cursor_slot(scan(&mut half, 0, 0, 10, |_| ())).map(Slot::index), Some(SLOTS / 2));
     }
 
     #[test]

@@ -58,6 +58,23 @@ impl<E> Default for Shape<E> {
     }
 }
 
+// STUB until helper "store" hands over.
+impl Clone for SlotTable {
+    fn clone(&self) -> SlotTable {
+        let mut table = SlotTable::default();
+        for entry in self.iter() {
+            let (expire_at_ms, clock) = (entry.expire_at_ms(), entry.clock());
+            crate::store::object::with_payload(crate::store::object::Value::of(entry), |payload| {
+                table.insert(
+                    hash_key(entry.key()),
+                    Entry::new(entry.tag(), entry.key(), payload, expire_at_ms, clock),
+                );
+            });
+        }
+        table
+    }
+}
+
 /// Tables selected by the low `depth` bits of the hash.
 struct Directory<E> {
     depth: u32,
@@ -99,6 +116,12 @@ impl<E: TableEntry> SlotTable<E> {
     /// Whether the slot has no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether it has been split, so that it may have any number of entries.
+    #[inline]
+    pub fn is_split(&self) -> bool {
+        matches!(self.shape, Shape::Many(_))
     }
 
     /// The entry of `key`.
@@ -212,6 +235,18 @@ impl<E: TableEntry> SlotTable<E> {
                 }
             },
         }
+    }
+
+    /// Frees about so many entries, whole tables of them; whether there are more. What is left cannot be searched.
+    pub fn free_part(&mut self, entries: usize) -> bool {
+        let mut freed = 0;
+        while freed < entries {
+            match self.pop_part() {
+                Some(part) => freed += part.len().max(1),
+                None => return false,
+            }
+        }
+        true
     }
 
     /// Every entry, in no particular order.

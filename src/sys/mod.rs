@@ -6,6 +6,7 @@ pub mod buffers;
 pub mod cell;
 pub mod cpus;
 pub mod eventfd;
+pub mod mapping;
 pub mod pair;
 pub mod process;
 pub mod ring;

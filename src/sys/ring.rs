@@ -2,7 +2,7 @@
 //! Knows descriptors and tokens; never knows a connection, a command or a shard.
 //!
 //! Everything the kernel reads or writes is owned here until its completion: receive buffers by `ReceiveBuffers`, replies
-//! being sent by `sends`. So safe code above cannot free what the kernel still uses.
+//! being sent by `sends`, what goes to files by `writes`. So safe code above cannot free what the kernel still uses.
 //!
 //! Sources: `io_uring_setup(2)`, `io_uring_enter(2)`, `io_uring_multishot(7)`.
 
@@ -11,12 +11,14 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::types::{Fd, FsyncFlags, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use crate::sys::buffers::ReceiveBuffers;
 
 const GROUP: u16 = 0;
+/// Bytes of a file written with one request: a longer write is a short one.
+const WRITE_BYTES_MAX: usize = 1 << 30;
 
 /// Names a connection in completions: its index, and a generation that tells its users apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,10 @@ pub enum Event {
     Received { token: Token, result: io::Result<usize>, buffer: Option<Received>, is_armed: bool },
     /// A send has ended; the buffer comes back.
     Sent { token: Token, result: io::Result<usize>, buffer: Vec<u8> },
+    /// A write to a file has ended; the bytes come back.
+    Written { operation: u32, result: io::Result<usize>, bytes: Vec<u8> },
+    /// A sync of a file has ended.
+    Synced { operation: u32, result: io::Result<()> },
     /// Another shard woke this one.
     Woken,
 }
@@ -67,6 +73,8 @@ enum Op {
     Send = 3,
     Wake = 4,
     Cancel = 5,
+    Write = 6,
+    Sync = 7,
 }
 
 fn pack(op: Op, token: Token) -> u64 {
@@ -85,6 +93,8 @@ pub struct Ring {
     buffers: ManuallyDrop<ReceiveBuffers>,
     /// Replies the kernel is sending, by connection index: one send in flight each.
     sends: Vec<Option<Vec<u8>>>,
+    /// What the kernel is writing to files, by operation.
+    writes: Vec<Option<Vec<u8>>>,
     /// Completions taken from the queue and not yet handed out, the next one last.
     taken: Vec<(u64, i32, u32)>,
     /// Completions that had to be taken while submitting.
@@ -115,6 +125,7 @@ impl Ring {
             ring: ManuallyDrop::new(ring),
             buffers: ManuallyDrop::new(buffers),
             sends: Vec::new(),
+            writes: Vec::new(),
             taken: Vec::new(),
             early: Vec::new(),
         })
@@ -183,6 +194,39 @@ impl Ring {
         let before = self.sends[index].replace(buffer);
         assert!(before.is_none(), "one send in flight a connection");
         self.push(entry.user_data(pack(Op::Send, token)));
+    }
+
+    /// Writes `bytes[from..]` to a file at `offset`; on completion the data is durable if `is_durable`. No other write that is under way
+    /// has this number.
+    pub fn write(
+        &mut self,
+        file: BorrowedFd<'_>,
+        operation: u32,
+        bytes: Vec<u8>,
+        from: usize,
+        offset: u64,
+        is_durable: bool,
+    ) {
+        let index = operation as usize;
+        if self.writes.len() <= index {
+            self.writes.resize_with(index + 1, || None);
+        }
+        let part = &bytes[from..];
+        let length = part.len().min(WRITE_BYTES_MAX) as u32;
+        let flags = if is_durable { libc::RWF_DSYNC } else { 0 };
+        let entry = opcode::Write::new(Fd(file.as_raw_fd()), part.as_ptr(), length)
+            .offset(offset)
+            .rw_flags(flags)
+            .build();
+        let before = self.writes[index].replace(bytes);
+        assert!(before.is_none(), "one write under way for each number");
+        self.push(entry.user_data(pack(Op::Write, Token { index: operation, generation: 0 })));
+    }
+
+    /// Makes what was written to a file durable (`fdatasync(2)`).
+    pub fn sync(&mut self, file: BorrowedFd<'_>, operation: u32) {
+        let entry = opcode::Fsync::new(Fd(file.as_raw_fd())).flags(FsyncFlags::DATASYNC).build();
+        self.push(entry.user_data(pack(Op::Sync, Token { index: operation, generation: 0 })));
     }
 
     /// Wakes the ring with descriptor `ring`, at the next `enter`.
@@ -286,6 +330,11 @@ impl Ring {
                 // SAFETY: a successful accept gives a new descriptor that nobody else owns.
                 let accepted = outcome().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
                 return Some(Event::Accepted { listener: token.index, result: accepted, is_armed });
+            } else if op == Op::Write as u8 {
+                let bytes = self.writes[token.index as usize].take().expect("a write that ends was begun");
+                return Some(Event::Written { operation: token.index, result: outcome(), bytes });
+            } else if op == Op::Sync as u8 {
+                return Some(Event::Synced { operation: token.index, result: outcome().map(|_| ()) });
             } else if op == Op::Wake as u8 {
                 return Some(Event::Woken);
             }
@@ -314,7 +363,7 @@ fn is_passing(error: &io::Error) -> bool {
 impl Drop for Ring {
     fn drop(&mut self) {
         // Closing the ring does not wait for what is in flight, so replies the kernel may still be reading are left to the process's end.
-        for buffer in self.sends.drain(..).flatten() {
+        for buffer in self.sends.drain(..).chain(self.writes.drain(..)).flatten() {
             buffer.leak();
         }
         // SAFETY: dropped once, here, and not used afterwards. The receive buffers are never freed: a request in flight may

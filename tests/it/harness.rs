@@ -2,11 +2,12 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +23,10 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_corevault");
 pub const GUARD: Duration = Duration::from_secs(90);
 
 const POLL: Duration = Duration::from_millis(10);
+
+/// Flags that say what a server keeps, and where. A test that names none of them wants a server that keeps nothing.
+const KEEPING: &[&str] =
+    &["--in-memory", "--data-dir", "--append-only", "--snapshot-threshold", "--snapshot-interval"];
 
 /// Looks again and again until there is something.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -115,6 +120,18 @@ pub fn run_to_end(command: &mut Command, input: &[u8]) -> Ended {
     Ended { code: status.code(), stdout: text(&stdout), stderr: text(&stderr) }
 }
 
+/// The program to test: `COREVAULT_IT_PROGRAM` names another than the one just built.
+pub fn program() -> PathBuf {
+    env::var_os("COREVAULT_IT_PROGRAM").unwrap_or(PROGRAM.into()).into()
+}
+
+/// Whether the program knows a flag: an older one that is tested may not.
+pub fn has_flag(flag: &str) -> bool {
+    static HELP: LazyLock<String> =
+        LazyLock::new(|| run_to_end(Command::new(program()).arg("--help"), b"").stdout);
+    HELP.contains(flag)
+}
+
 /// A server under test.
 pub struct Server {
     process: Guarded,
@@ -123,27 +140,63 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server with `arguments`, on a free port unless they name one; returns once it answers. `COREVAULT_IT_PROGRAM`
-    /// names another program than the one just built.
+    /// Starts a server with `arguments`, on a free port unless they name one; returns once it answers. It keeps nothing, unless
+    /// they say what to keep.
     pub fn start(arguments: &[&str]) -> Server {
+        let mut arguments = arguments.to_vec();
+        if !arguments.iter().any(|argument| KEEPING.contains(argument)) && has_flag("--in-memory") {
+            arguments.push("--in-memory");
+        }
+        Server::start_as_is(&arguments)
+    }
+
+    /// As `start`, with no flag but `arguments` and the port.
+    pub fn start_as_is(arguments: &[&str]) -> Server {
+        let mut command = Command::new(program());
+        command.args(arguments);
+        Server::try_start(command)
+            .unwrap_or_else(|ended| panic!("the server ended at start:\n{}", ended.stderr))
+    }
+
+    /// Starts the server that `command` says, on a free port unless it names one; returns once it answers, or has ended instead.
+    pub fn try_start(mut command: Command) -> Result<Server, Ended> {
         let directory = Directory::new();
         let log = File::create(directory.join("log")).expect("a log file");
-        let mut command = Command::new(env::var_os("COREVAULT_IT_PROGRAM").unwrap_or(PROGRAM.into()));
-        if !arguments.contains(&"--port") {
+        if !command.get_args().any(|argument| argument == "--port") {
             command.args(["--port", "0"]);
         }
-        command.current_dir(&*directory).args(arguments);
+        if command.get_current_dir().is_none() {
+            command.current_dir(&*directory);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut process = Guarded(command.spawn().expect("the server starts"));
+        let read_log = || fs::read_to_string(directory.join("log")).expect("the log");
         // The kernel chooses the port and the log tells it: a port looked for beforehand may be taken meanwhile.
         let port = wait_for("line in the log about the port", || {
-            let log = fs::read_to_string(directory.join("log")).expect("the log");
-            assert!(process.has_ended().is_none(), "the server ended at start:\n{log}");
-            port_in(&log)
-        });
-        let server = Server { process, port, directory };
-        server.wire().expect("PING", "+PONG\r\n");
-        server
+            let ended = process.has_ended();
+            // Read after looking for the end, so that it is all there is.
+            let log = read_log();
+            match (port_in(&log), ended) {
+                (_, Some(status)) => {
+                    Some(Err(Ended { code: status.code(), stdout: String::new(), stderr: log }))
+                }
+                (Some(port), None) => Some(Ok(port)),
+                (None, None) => None,
+            }
+        })?;
+        let mut server = Server { process, port, directory };
+        // One that finds at once what it cannot serve may be gone again.
+        if server.answers_ping().is_err() { Err(server.wait_for_any_end()) } else { Ok(server) }
+    }
+
+    fn answers_ping(&self) -> io::Result<()> {
+        let mut stream = TcpStream::connect(self.address())?;
+        stream.set_read_timeout(Some(GUARD))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 7];
+        stream.read_exact(&mut answer)?;
+        assert_eq!(&answer, b"+PONG\r\n");
+        Ok(())
     }
 
     pub fn with_shards(shards: usize) -> Server {
@@ -190,6 +243,18 @@ impl Server {
     pub fn wait_for_end(&mut self) {
         let status = self.process.wait();
         assert_eq!(status.code(), Some(0), "the server ended with {status}:\n{}", self.log());
+    }
+
+    /// Ends the server with no chance to do anything about it, as a crash of the process does.
+    pub fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.process.wait();
+    }
+
+    /// Waits until the server has ended by itself, well or not.
+    pub fn wait_for_any_end(&mut self) -> Ended {
+        let status = self.process.wait();
+        Ended { code: status.code(), stdout: String::new(), stderr: self.log() }
     }
 
     /// Stops the server as an operator would, and fails unless it ends well.
@@ -244,5 +309,5 @@ fn port_in(log: &str) -> Option<u16> {
 /// Says that a test did not run, past the capture of the test harness.
 pub fn skip(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).expect("standard error");
+    io::stderr().write_all(line.as_bytes()).expect("standard error");
 }

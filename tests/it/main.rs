@@ -3,7 +3,8 @@
 //! No test asserts how long something takes; deadlines only keep a broken server from hanging a run. Where a program
 //! that a test needs is missing, or a limit too low, the test says `SKIPPED: ...` on standard error; with
 //! `COREVAULT_REQUIRE_REDIS=1` a missing program is a failure. `COREVAULT_IT_PROGRAM=path` tests another server than
-//! the one just built, such as an older one; `COREVAULT_IT_PLANS=N` lets `serialisability` go on for longer.
+//! the one just built, such as an older one; `COREVAULT_IT_PLANS=N` lets `serialisability` go on for longer,
+//! `COREVAULT_KILL_ROUNDS=N` the kill loop and `COREVAULT_DAMAGE_PLACES=N` the flipping of bits.
 
 mod differential;
 mod harness;
@@ -16,6 +17,7 @@ mod histories {
     pub mod workloads;
 }
 mod idle;
+mod persistence;
 mod pipelines;
 mod placement;
 mod programs;

@@ -11,8 +11,10 @@ use rustix::process::{Resource, Signal, getrlimit};
 use crate::harness::{Directory, Ended, PROGRAM, Server, run_to_end, skip};
 use crate::wire::Wire;
 
+/// Runs the program where it may leave something behind.
 fn corevault(arguments: &[&str]) -> Ended {
-    run_to_end(Command::new(PROGRAM).args(arguments), b"")
+    let directory = Directory::new();
+    run_to_end(Command::new(PROGRAM).args(arguments).current_dir(&*directory), b"")
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use corevault::base::rng::Rng;
 use corevault::commands::session::Process;
 use corevault::config::Config;
+use corevault::persist::ledger::Ledger;
 use corevault::shard::mesh::ShardMessage;
 use corevault::shard::{Arrival, ClientRef, Shard, slots_of};
 use corevault::store::keyspace::Keyspace;
@@ -55,12 +56,14 @@ impl Cluster {
     pub fn new(shards: usize, config: &Config, rng: &mut Rng, fault: Option<Fault>) -> Cluster {
         let count = shards as u16;
         let process = Arc::new(Process::default());
+        let ledger = Arc::new(Ledger::new(count));
         let matrix = || (0..shards).map(|_| (0..shards).map(|_| VecDeque::new()).collect()).collect();
         Cluster {
             shards: (0..count)
                 .map(|n| {
                     let (process, keys) = (Arc::clone(&process), Keyspace::recording(slots_of(n, count)));
-                    Shard::with_keyspace(n, count, process, config.clone(), rng.next_u64(), keys)
+                    let ledger = Arc::clone(&ledger);
+                    Shard::with_keyspace(n, count, process, config.clone(), rng.next_u64(), keys, ledger)
                 })
                 .collect(),
             channels: matrix(),
@@ -180,6 +183,7 @@ impl Cluster {
             .iter_mut()
             .filter(|socket| socket.shard == shard)
             .for_each(|socket| socket.reads_in_turn = 0);
+        self.shards[shard].end_turn(self.now_ms);
         while let Some(client) = self.shards[shard].take_touched() {
             self.settle(shard, client);
         }

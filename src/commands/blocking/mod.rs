@@ -147,7 +147,7 @@ pub(super) const ROWS: &[Command] = &[
     row(Group::SortedSet, "bzpopmax", bzpop::bzpopmax, -3, ALL_BUT_LAST, POP_FAST, Spread::Block(&bzpop::BZPOPMAX), "5.0.0", "O(log(N)) with N being the number of elements in the sorted set.", "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member available otherwise. Deletes the sorted set if the last element was popped."),
     row(Group::SortedSet, "bzpopmin", bzpop::bzpopmin, -3, ALL_BUT_LAST, POP_FAST, Spread::Block(&bzpop::BZPOPMIN), "5.0.0", "O(log(N)) with N being the number of elements in the sorted set.", "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped."),
     row(Group::Generic, "wait",    wait::wait,    3, Keys::None, &[Waits], Spread::Home, "3.0.0", "O(1)", "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."),
-    row(Group::Generic, "waitaof", wait::waitaof, 4, Keys::None, &[Waits], Spread::Home, "7.2.0", "O(1)", "Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas."),
+    row(Group::Generic, "waitaof", wait::waitaof, 4, Keys::None, &[Waits], Spread::Disk, "7.2.0", "O(1)", "Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas."),
 ];
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::store::keyspace::is_expired;
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     let (pattern, now_ms) = (args.get(1), cx.now_ms);
+    cx.keys.hydrate_db(cx.db);
     let entries = cx.keys.tables(cx.db).flat_map(|(_, table)| table.iter());
     let keys: Vec<&[u8]> = entries
         .filter(|entry| !is_expired(entry, now_ms) && (pattern == b"*" || glob_match(pattern, entry.key())))

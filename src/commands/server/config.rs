@@ -6,6 +6,7 @@ use crate::base::args::Args;
 use crate::commands::container;
 use crate::commands::cx::Cx;
 use crate::commands::error::{CommandError, Outcome};
+use crate::commands::session::Request;
 use crate::config::parameters::{SetError, matching, set_all};
 use crate::metrics::Stats;
 
@@ -26,6 +27,7 @@ pub fn set(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     }
     let pairs: Vec<(&[u8], &[u8])> =
         (2..args.len()).step_by(2).map(|i| (args.get(i), args.get(i + 1))).collect();
+    let was_append_only = cx.server.config.append_only;
     set_all(&mut cx.server.config, &pairs).map_err(|error| {
         CommandError::Detailed(match error {
             SetError::Unknown(name) => {
@@ -39,6 +41,11 @@ pub fn set(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
         })
     })?;
     cx.keys.encoding = cx.server.config.encoding;
+    let append_only = cx.server.config.append_only;
+    // Every shard runs this; one asks.
+    if append_only != was_append_only && cx.caller.session.is_some() {
+        cx.server.requests.push(Request::AppendOnly(append_only));
+    }
     cx.reply.ok();
     Ok(())
 }
@@ -75,6 +82,7 @@ pub fn help(cx: &mut Cx<'_>, _: &Args<'_>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use crate::commands::session::Request;
     use crate::commands::testing::{Bench, check};
 
     #[test]
@@ -85,7 +93,7 @@ mod tests {
         );
         let mut bench = Bench::default();
         bench.run("HELLO 3");
-        assert_eq!(bench.run("CONFIG GET save appendonly"), r#"{save: "", appendonly: no}"#);
+        assert_eq!(bench.run("CONFIG GET save appendonly"), r#"{appendonly: no, save: ""}"#);
         check("CONFIG GET nosuch", "[]");
     }
 
@@ -121,6 +129,19 @@ mod tests {
             "ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config",
         );
         check("CONFIG REWRITE", "ERR The server is running without a config file");
+    }
+
+    #[test]
+    fn the_shard_is_told_when_the_log_is_turned_on_or_off() {
+        let mut bench = Bench::default();
+        bench.server.config.start.keeps = true;
+        assert_eq!(bench.run("CONFIG SET appendonly no appendfsync always"), "OK");
+        assert_eq!(bench.server.requests, []);
+        assert_eq!(
+            bench.run("CONFIG SET appendonly yes | CONFIG SET appendonly yes | CONFIG SET appendonly no"),
+            "OK | OK | OK"
+        );
+        assert_eq!(bench.server.requests, [Request::AppendOnly(true), Request::AppendOnly(false)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::commands::cx::Cx;
 use crate::commands::error::Outcome;
 
 pub fn run(cx: &mut Cx<'_>, _: &Args<'_>) -> Outcome {
+    cx.keys.settle_counts(cx.db);
     cx.reply.count(cx.keys.len(cx.db));
     Ok(())
 }

@@ -68,6 +68,7 @@ fn shown_nodes(list: ListRef<'_>, node_size: i64) -> String {
 pub fn digest(cx: &mut Cx<'_>, _: &Args<'_>) -> Outcome {
     cx.reply.array(DATABASES);
     for db in 0..DATABASES as u16 {
+        cx.keys.hydrate_db(db);
         let entries = cx.keys.tables(db).flat_map(|(_, table)| table.iter());
         let mut all = None;
         for entry in entries.filter(|entry| !is_expired(entry, cx.now_ms)) {

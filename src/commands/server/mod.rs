@@ -8,12 +8,14 @@ mod flush;
 mod info;
 mod lolwut;
 mod memory;
+mod save;
 mod shutdown;
 mod swapdb;
 mod time;
 
 use crate::commands::table::Flag::{
-    Admin, AllowBusy, Dangerous, Fast, Keyspace, Loading, NoMulti, NoScript, ReadOnly, Stale, Write,
+    Admin, AllowBusy, Dangerous, Fast, Keyspace, Loading, NoAsyncLoading, NoMulti, NoScript, Operator,
+    ReadOnly, Stale, Write,
 };
 use crate::commands::table::{Command, Flag, Group, Keys, Reach, Spread, row};
 use crate::commands::{container, merge};
@@ -36,6 +38,7 @@ const POPULATE: &[Flag] = &[Write, Admin, NoScript, Loading, Stale, Dangerous];
 const KEY_AT_2: Keys = Keys::At { first: 2, last: 2, step: 1 };
 /// The keys of `DEBUG DIGEST-VALUE key ...`.
 const KEYS_FROM_2: Keys = Keys::At { first: 2, last: -1, step: 1 };
+const SAVE: &[Flag] = &[Admin, NoScript, NoAsyncLoading, Dangerous];
 const FLUSH: &[Flag] = &[Write, Keyspace, Dangerous];
 
 #[rustfmt::skip]
@@ -88,5 +91,11 @@ pub(super) const ROWS: &[Command] = &[
     row(S, "flushdb",                 flush::db,        -1, NO_KEY, FLUSH,   ALL_KEYS, "1.0.0",  "O(N) where N is the number of keys in the selected database", "Removes all keys from the current database."),
     row(S, "flushall",                flush::all,       -1, NO_KEY, FLUSH,   ALL_KEYS, "1.0.0",  "O(N) where N is the total number of keys in all databases", "Removes all keys from all databases."),
     row(S, "swapdb",                  swapdb::run,      3,  NO_KEY, &[Write, Fast, Keyspace, Dangerous], ALL_KEYS, "4.0.0", "O(N) where N is the count of clients watching or blocking on keys from both databases.", "Swaps two Redis databases."),
-    row(S, "shutdown",                shutdown::run,    -1, NO_KEY, &[Admin, NoScript, Loading, Stale, NoMulti, AllowBusy, Dangerous], HOME, "1.0.0", "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)", "Synchronously saves the database(s) to disk and shuts down the Redis server."),
+    row(S, "save",                    save::save,       1,  NO_KEY, &[Admin, NoScript, NoAsyncLoading, NoMulti, Dangerous], Spread::Disk, "1.0.0", "O(N) where N is the total number of keys in all databases", "Synchronously saves the database(s) to disk."),
+    row(S, "bgsave",                  save::bgsave,     -1, NO_KEY, SAVE,    HOME,     "1.0.0",  "O(1)", "Asynchronously saves the database(s) to disk."),
+    row(S, "bgrewriteaof",            save::rewrite_aof, 1, NO_KEY, SAVE,    HOME,     "1.0.0",  "O(1)", "Asynchronously rewrites the append-only file to disk."),
+    // The same, shorter.
+    row(S, "rewriteaof",              save::rewrite_aof, 1, NO_KEY, SAVE,    HOME,     "1.0.0",  "O(1)", "Asynchronously rewrites the append-only file to disk."),
+    row(S, "lastsave",                save::lastsave,   1,  NO_KEY, &[Loading, Stale, Fast, Operator, Dangerous], HOME, "1.0.0", "O(1)", "Returns the Unix timestamp of the last successful save to disk."),
+    row(S, "shutdown",                shutdown::run,    -1, NO_KEY, &[Admin, NoScript, Loading, Stale, NoMulti, AllowBusy, Dangerous], Spread::Disk, "1.0.0", "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)", "Synchronously saves the database(s) to disk and shuts down the Redis server."),
 ];

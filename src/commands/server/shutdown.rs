@@ -1,5 +1,6 @@
-//! SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT] — end the process, without a reply. There is nothing to save to yet, so SAVE is
-//! refused rather than ignored. Shutting down never waits, so there is never a shutdown to abort.
+//! SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT] — end the process, without a reply unless it cannot: the shard then replies that a
+//! save failed, which FORCE has it ignore. Without NOSAVE or SAVE, it saves if there are save points. There are no replicas to wait
+//! for, which is what Redis's NOW leaves out and ABORT ends.
 
 use crate::base::args::Args;
 use crate::commands::cx::Cx;
@@ -7,13 +8,14 @@ use crate::commands::error::{CommandError, Outcome};
 use crate::commands::session::Request;
 
 pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
-    let (mut saves, mut saves_not, mut aborts) = (false, false, false);
+    let (mut saves, mut saves_not, mut aborts, mut force) = (false, false, false, false);
     for i in 1..args.len() {
         match args.get(i).to_ascii_lowercase().as_slice() {
             b"save" => saves = true,
             b"nosave" => saves_not = true,
             b"abort" => aborts = true,
-            b"now" | b"force" => {}
+            b"force" => force = true,
+            b"now" => {}
             _ => return Err(CommandError::Syntax),
         }
     }
@@ -23,26 +25,32 @@ pub fn run(cx: &mut Cx<'_>, args: &Args<'_>) -> Outcome {
     if aborts {
         return Err(CommandError::Text("ERR No shutdown in progress."));
     }
-    if saves {
-        return Err(CommandError::Text(
-            "ERR SHUTDOWN SAVE is not supported yet: there are no snapshots to save to",
-        ));
+    if saves && !cx.server.config.start.keeps {
+        return Err(CommandError::KeepsNothing);
     }
-    cx.server.requests.push(Request::Shutdown);
+    let save = (saves || saves_not).then_some(saves);
+    let asker = cx.asker();
+    cx.server.requests.push(Request::Shutdown { asker, save, force });
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::session::Request;
+    use crate::commands::session::{Asker, Request};
     use crate::commands::testing::{Bench, check};
 
     #[test]
     fn asks_the_shard_and_replies_nothing() {
-        for words in [&["SHUTDOWN"][..], &["SHUTDOWN", "nosave", "now", "force"]] {
+        for (words, save, force) in [
+            (&["SHUTDOWN"][..], None, false),
+            (&["SHUTDOWN", "nosave", "now", "force"], Some(false), true),
+            (&["SHUTDOWN", "SAVE"], Some(true), false),
+        ] {
             let mut bench = Bench::default();
+            bench.server.config.start.keeps = true;
+            let asker = Asker { index: 0, is_wanted: true };
             assert_eq!(bench.call(words), b"");
-            assert_eq!(bench.server.requests, [Request::Shutdown]);
+            assert_eq!(bench.server.requests, [Request::Shutdown { asker, save, force }]);
         }
     }
 
@@ -53,6 +61,6 @@ mod tests {
             "SHUTDOWN ABORT NOW | SHUTDOWN FOO | SHUTDOWN SAVE NOSAVE",
             "ERR syntax error | ERR syntax error | ERR syntax error",
         );
-        check("SHUTDOWN SAVE", "ERR SHUTDOWN SAVE is not supported yet: there are no snapshots to save to");
+        check("SHUTDOWN SAVE", "ERR this server keeps nothing, it was started with --in-memory");
     }
 }

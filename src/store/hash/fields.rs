@@ -74,6 +74,12 @@ impl Fields {
         false
     }
 
+    /// Frees about so many fields; whether there are more. What is left cannot be searched.
+    pub fn free_part(&mut self, fields: usize) -> bool {
+        self.expiring = Expiring::default();
+        self.table.free_part(fields)
+    }
+
     /// Removes a field, and returns whether it was there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         self.take(hash_key(field), field).is_some()

@@ -253,12 +253,28 @@ impl Collection for Hash {
         if view.is_packed() { "listpack" } else { "hashtable" }
     }
 
-    fn effects(view: HashRef<'_>, key: &[u8], emit: &mut dyn FnMut(Effect<'_>)) {
-        view.iter().for_each(|Element { field, value, expire_at_ms }| {
+    fn effects_part(
+        view: HashRef<'_>,
+        key: &[u8],
+        from: u64,
+        elements: usize,
+        emit: &mut dyn FnMut(Effect<'_>),
+    ) -> Option<u64> {
+        view.scan(from, elements, |Element { field, value, expire_at_ms }| {
             field.with_bytes(|field| {
                 value.with_bytes(|value| emit(Effect::HashSet { key, field, value, expire_at_ms }));
             });
-        });
+        })
+    }
+
+    fn free_part(&mut self, elements: usize) -> bool {
+        match &mut self.form {
+            Form::Packed(bytes) => {
+                *bytes = Vec::new();
+                false
+            }
+            Form::Table(fields) => fields.free_part(elements),
+        }
     }
 
     fn replay(change: &mut Change<'_, Hash>, effect: &Effect<'_>) {

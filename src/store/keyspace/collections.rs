@@ -111,6 +111,7 @@ impl Keyspace {
         clock: u32,
         work: impl FnOnce(&mut Change<'_, T>) -> R,
     ) -> Result<R, WrongType> {
+        self.before_change(db, key.slot);
         let at = slot_index(self.first_slot, key.slot);
         let db_of = &mut self.dbs[usize::from(db)];
         let entry = db_of.slots[at].at_mut(key.hash, bucket);

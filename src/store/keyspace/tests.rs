@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::limits::TABLE_ENTRIES_MAX;
+use crate::base::limits::{EXPIRED_STEP, RANDOM_CHOICES_MAX, TABLE_ENTRIES_MAX};
 use crate::base::rng::Rng;
 use crate::store::effect::decode_all;
 

@@ -375,9 +375,45 @@ impl Collection for List {
         }
     }
 
-    fn effects(view: ListRef<'_>, key: &[u8], emit: &mut dyn FnMut(Effect<'_>)) {
-        for item in view.iter() {
+    /// Places are numbers of nodes: a node is emitted whole.
+    fn effects_part(
+        view: ListRef<'_>,
+        key: &[u8],
+        from: u64,
+        elements: usize,
+        emit: &mut dyn FnMut(Effect<'_>),
+    ) -> Option<u64> {
+        let mut push = |item: Item<'_>| {
             item.with_bytes(|element| emit(Effect::ListPush { key, end: End::Right, element }));
+        };
+        let nodes = match view.0 {
+            View::Packed(pack) => {
+                pack.iter().for_each(push);
+                return None;
+            }
+            View::Chain(nodes) => nodes,
+        };
+        let mut pushed = 0;
+        for (at, node) in (from..).zip(nodes.iter_from(from as usize)) {
+            if pushed >= elements.max(1) {
+                return Some(at);
+            }
+            pushed += node.len();
+            match node {
+                Kept::Packed(pack) => pack.view().iter().for_each(&mut push),
+                Kept::Plain(element) => push(Item::Bytes(element)),
+            }
+        }
+        None
+    }
+
+    fn free_part(&mut self, elements: usize) -> bool {
+        match &mut self.0 {
+            Form::Packed(pack) => {
+                *pack = Pack::default();
+                false
+            }
+            Form::Chain(nodes) => nodes.free_part(elements),
         }
     }
 

@@ -110,6 +110,17 @@ impl Nodes {
         self.nodes.iter()
     }
 
+    /// The nodes from the one at `at` on.
+    pub fn iter_from(&self, at: usize) -> vec_deque::Iter<'_, Kept> {
+        self.nodes.range(at..)
+    }
+
+    /// Frees so many nodes; whether there are more. The counts are wrong from then on.
+    pub fn free_part(&mut self, nodes: usize) -> bool {
+        self.nodes.truncate(self.nodes.len().saturating_sub(nodes));
+        !self.nodes.is_empty()
+    }
+
     /// The nodes behind the one at `at`, or those before it.
     pub fn beyond(&self, at: usize, backwards: bool) -> vec_deque::Iter<'_, Kept> {
         if backwards { self.nodes.range(..at) } else { self.nodes.range(at + 1..) }

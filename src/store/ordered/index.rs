@@ -77,6 +77,11 @@ impl Index {
         self.bytes + self.parts.capacity() * size_of::<Part>()
     }
 
+    /// Frees one table, and says so. Nothing can be looked up from then on.
+    pub fn free_table(&mut self) -> Option<usize> {
+        self.parts.pop().map(|_| 1)
+    }
+
     #[inline]
     fn part_of(&self, hash: u64) -> usize {
         let bits = (hash >> PART_SHIFT) as usize;

@@ -200,6 +200,11 @@ impl Members {
             + self.long_bytes
     }
 
+    /// Frees some slots, and says how many. No slot can be asked for from then on.
+    pub fn free_chunk(&mut self) -> Option<usize> {
+        self.chunks.pop().map(|chunk| chunk.len())
+    }
+
     fn take_slot(&mut self) -> u32 {
         if self.free > 0 {
             let id = self.free_first;

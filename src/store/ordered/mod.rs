@@ -218,6 +218,19 @@ impl Ordered {
         ranks.len()
     }
 
+    /// Frees about so many members, or tables and nodes that are as cheap to free; whether there are more. What is left cannot be searched.
+    pub fn free_part(&mut self, members: usize) -> bool {
+        let mut freed = 0;
+        while freed < members {
+            let chunk = self.members.free_chunk();
+            match chunk.or_else(|| self.index.free_table()).or_else(|| self.tree.free_node()) {
+                Some(count) => freed += count,
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Asks the processor for what the next removal at this rank will touch, and of the one after it the slot: who takes members from an
     /// end takes more of them.
     fn prefetch_from(&self, rank: usize) {

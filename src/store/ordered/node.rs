@@ -299,6 +299,11 @@ impl<N: Node> Pool<N> {
         }
     }
 
+    /// Frees one node, and says so. No node can be asked for from then on.
+    pub fn free_node(&mut self) -> Option<usize> {
+        self.nodes.pop().map(|_| 1)
+    }
+
     /// Adds an item to a node, or to it and a new one behind it, whose number it returns, if the node is full. On the tree's edge the
     /// old node stays as full as it is: sets that are filled in order are packed.
     pub fn insert(&mut self, node: u32, at: usize, item: N::Item, edge: Edge) -> Option<u32> {

@@ -150,6 +150,11 @@ impl Tree {
         removed
     }
 
+    /// Frees one node, and says so. Nothing can be looked for from then on.
+    pub fn free_node(&mut self) -> Option<usize> {
+        self.leaves.free_node().or_else(|| self.inners.free_node())
+    }
+
     fn insert_below(
         &mut self,
         node: u32,

@@ -57,6 +57,11 @@ impl Members {
         removed.is_some()
     }
 
+    /// Frees about so many; whether there are more. What is left cannot be searched.
+    pub fn free_part(&mut self, members: usize) -> bool {
+        self.table.free_part(members)
+    }
+
     /// One of them, any with the same probability.
     pub fn random(&self, rng: &mut Rng) -> Option<&[u8]> {
         self.table.random(rng).map(Pair::key)

@@ -139,8 +139,27 @@ impl Collection for Set {
         }
     }
 
-    fn effects(set: SetRef<'_>, key: &[u8], emit: &mut dyn FnMut(Effect<'_>)) {
-        set.iter().for_each(|member| member.with_bytes(|member| emit(Effect::SetAdd { key, member })));
+    fn effects_part(
+        set: SetRef<'_>,
+        key: &[u8],
+        from: u64,
+        elements: usize,
+        emit: &mut dyn FnMut(Effect<'_>),
+    ) -> Option<u64> {
+        let next = set.scan(from, elements, |member| {
+            member.with_bytes(|member| emit(Effect::SetAdd { key, member }));
+        });
+        (next != 0).then_some(next)
+    }
+
+    fn free_part(&mut self, elements: usize) -> bool {
+        match self {
+            Set::Table(members) => members.free_part(elements),
+            small => {
+                *small = Set::Empty;
+                false
+            }
+        }
     }
 
     fn replay(change: &mut Change<'_, Set>, effect: &Effect<'_>) {

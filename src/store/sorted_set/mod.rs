@@ -246,10 +246,29 @@ impl Collection for SortedSet {
         view.encoding()
     }
 
-    fn effects(view: SortedSetRef<'_>, key: &[u8], emit: &mut dyn FnMut(Effect<'_>)) {
-        for (member, score) in view.iter() {
+    /// Places are ranks: a set that is filled in order takes least time and space.
+    fn effects_part(
+        view: SortedSetRef<'_>,
+        key: &[u8],
+        from: u64,
+        elements: usize,
+        emit: &mut dyn FnMut(Effect<'_>),
+    ) -> Option<u64> {
+        let end = (from as usize).saturating_add(elements.max(1));
+        for (member, score) in view.range(from as usize..end) {
             // Only the large form tells -0 from 0, so the sum, which is 0 for both, is what is in the set.
             member.with_bytes(|member| emit(Effect::SortedSetAdd { key, member, score: score + 0.0 }));
+        }
+        (end < view.len()).then_some(end as u64)
+    }
+
+    fn free_part(&mut self, elements: usize) -> bool {
+        match self {
+            SortedSet::Packed(bytes) => {
+                *bytes = Vec::new();
+                false
+            }
+            SortedSet::Large(set) => set.free_part(elements),
         }
     }
 

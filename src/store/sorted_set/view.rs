@@ -91,8 +91,8 @@ impl<'a> SortedSetRef<'a> {
     pub fn ranks_by_member(self, min: Bound<&[u8]>, max: Bound<&[u8]>) -> Range<usize> {
         let ends = self.first().zip(self.last());
         let meets = ends.is_some_and(|((first, _), (last, _))| {
-            last.with_bytes(|last| (min, Bound::Unbounded).contains(last))
-                && first.with_bytes(|first| (Bound::Unbounded, max).contains(first))
+            last.with_bytes(|last| RangeBounds::<[u8]>::contains(&(min, Bound::Unbounded), last))
+                && first.with_bytes(|first| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, max), first))
         });
         if !meets {
             return 0..0;

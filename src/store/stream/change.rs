@@ -3,6 +3,7 @@
 
 use crate::store::collection::Change;
 use crate::store::effect::Effect;
+use crate::store::stream::effects::set_id_effect;
 use crate::store::stream::group::{Group, PENDING_BYTES, consumer_bytes, group_bytes};
 use crate::store::stream::id::StreamId;
 use crate::store::stream::node::{self, Node};
@@ -336,35 +337,5 @@ impl Stream {
     fn remove_node(&mut self, master: StreamId) {
         let bytes = self.nodes.remove(&master).expect("the node is there");
         self.node_bytes -= bytes.capacity();
-    }
-}
-
-/// The effect that sets what a stream remembers.
-pub(super) fn set_id_effect(key: &[u8], metadata: Metadata) -> Effect<'_> {
-    Effect::StreamSetId {
-        key,
-        last_id: metadata.last_id.parts(),
-        entries_added: metadata.entries_added,
-        max_deleted_id: metadata.max_deleted_id.parts(),
-    }
-}
-
-/// The effects that build a group.
-pub(super) fn group_effects(key: &[u8], name: &[u8], group: &Group, emit: &mut dyn FnMut(Effect<'_>)) {
-    let (last_id, entries_read) = (group.last_id.parts(), group.entries_read);
-    emit(Effect::StreamGroup { key, group: name, last_id, entries_read });
-    for consumer in group.consumers() {
-        let (seen_ms, active_ms) = (consumer.seen_ms, consumer.active_ms);
-        emit(Effect::StreamConsumer { key, group: name, consumer: consumer.name(), seen_ms, active_ms });
-    }
-    for (id, pending) in group.pending_in(StreamId::MIN..=StreamId::MAX) {
-        emit(Effect::StreamPending {
-            key,
-            group: name,
-            id: id.parts(),
-            consumer: group.owner(pending).name(),
-            delivered_ms: pending.delivered_ms,
-            deliveries: pending.deliveries,
-        });
     }
 }

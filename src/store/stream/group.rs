@@ -165,6 +165,24 @@ impl Group {
         group_bytes(name) + consumers + self.pending.len() * PENDING_BYTES
     }
 
+    /// Frees up to so many pending entries, consumers counted with them; how many there were. The group is good for nothing else then.
+    pub(super) fn free_part(&mut self, count: usize) -> usize {
+        let mut freed = 0;
+        while freed < count {
+            let consumer = self.consumers.last_mut();
+            if let Some(Some(last)) = consumer
+                && last.pending.pop_last().is_some()
+            {
+                freed += 1;
+            } else if self.consumers.pop().is_some() || self.pending.pop_last().is_some() {
+                freed += 1;
+            } else {
+                break;
+            }
+        }
+        freed
+    }
+
     /// Makes the consumer, or updates it. Returns whether it is new.
     pub(super) fn set_consumer(&mut self, name: &[u8], seen_ms: i64, active_ms: Option<i64>) -> bool {
         if let Some(&place) = self.places.get(name) {

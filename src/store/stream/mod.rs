@@ -11,6 +11,7 @@
 //! entry or before it, if nothing behind it was deleted.
 
 mod change;
+mod effects;
 mod group;
 mod id;
 mod node;
@@ -228,16 +229,8 @@ impl PartialEq for Stream {
         self.length == other.length
             && self.metadata() == other.metadata()
             && self.groups == other.groups
-            && words_of(self).eq(words_of(other))
+            && effects::words_of(self).eq(effects::words_of(other))
     }
-}
-
-/// All entries, with their fields and values in turn.
-fn words_of(stream: &Stream) -> impl Iterator<Item = (StreamId, Vec<Vec<u8>>)> {
-    stream.range(StreamId::MIN, StreamId::MAX).map(|entry| {
-        let words = entry.fields.flat_map(|(name, value)| [name.to_vec(), value.to_vec()]);
-        (entry.id, words.collect())
-    })
 }
 
 impl Collection for Stream {
@@ -296,15 +289,31 @@ impl Collection for Stream {
         "stream"
     }
 
-    fn effects(stream: &Stream, key: &[u8], emit: &mut dyn FnMut(Effect<'_>)) {
-        for (id, words) in words_of(stream) {
-            let fields = words.iter().map(Vec::as_slice).collect();
-            emit(Effect::StreamAdd { key, id: id.parts(), fields });
+    fn effects_part(
+        stream: &Stream,
+        key: &[u8],
+        from: u64,
+        elements: usize,
+        emit: &mut dyn FnMut(Effect<'_>),
+    ) -> Option<u64> {
+        effects::part(stream, key, from, elements, emit)
+    }
+
+    fn free_part(&mut self, elements: usize) -> bool {
+        let mut freed = 0;
+        while freed < elements {
+            if self.nodes.pop_last().is_some() {
+                freed += 1;
+            } else if let Some(mut last) = self.groups.last_entry() {
+                match last.get_mut().free_part(elements - freed) {
+                    0 => drop(last.remove()),
+                    count => freed += count,
+                }
+            } else {
+                return false;
+            }
         }
-        emit(change::set_id_effect(key, stream.metadata()));
-        for (name, group) in stream.groups() {
-            change::group_effects(key, name, group, emit);
-        }
+        true
     }
 
     fn replay(change: &mut Change<'_, Stream>, effect: &Effect<'_>) {

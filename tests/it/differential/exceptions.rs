@@ -117,6 +117,7 @@ const COMPARISONS: &[(&str, Comparison, &str)] = &[
     ("PTTL", MS, "as TTL"),
     ("EXPIRETIME", SECONDS, "as TTL, where the time to live was given in relation to now"),
     ("PEXPIRETIME", MS, "as EXPIRETIME"),
+    ("LASTSAVE", SECONDS, "the servers start at different moments"),
     ("KEYS", Comparison::Unordered, "the order is that of the hash table"),
     ("SCAN", Comparison::Kind, "as KEYS; whole iterations are compared as sets"),
     ("RANDOMKEY", Comparison::Kind, "it is random"),

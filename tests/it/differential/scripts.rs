@@ -152,6 +152,18 @@ pub const SCRIPTS: &[(&str, &str)] = &[
          a DISCARD -> +OK",
     ),
     (
+        "nor can SAVE",
+        "a MULTI -> +OK
+         a SAVE -> -ERR Command not allowed inside a transaction
+         a EXEC -> -EXECABORT Transaction discarded because of previous errors.",
+    ),
+    (
+        "BGSAVE takes SCHEDULE and nothing else",
+        "a BGSAVE now -> -ERR syntax error
+         a BGSAVE SCHEDULE now -> -ERR syntax error
+         a LASTSAVE now -> -ERR wrong number of arguments for 'lastsave' command",
+    ),
+    (
         "DISCARD after an error, and the next transaction is a good one",
         "a MULTI -> +OK
          a NOSUCH -> -ERR unknown command 'NOSUCH', with args beginning with: \n\

@@ -47,7 +47,8 @@ mod tests {
     use super::*;
     use crate::base::args::OwnedArgs;
     use crate::commands::session::ProcessUsage;
-    use crate::commands::testing::{Bench, check};
+    use crate::commands::testing::{Bench, START_MS, check};
+    use crate::metrics::persistence::{Persistence, Purpose};
     use std::sync::Arc;
 
     fn titles(line: &str) -> String {
@@ -118,6 +119,50 @@ mod tests {
             ["used_memory_rss:2048\r\n", "used_memory_rss_human:2.00K\r\n", "used_cpu_user:1.500000\r\n"]
         {
             assert!(known.contains(line), "{line} is missing in {known}");
+        }
+    }
+
+    #[test]
+    fn tells_of_saves_and_the_log() {
+        let mut bench = Bench::default();
+        let fresh = bench.run("SET k v | INFO persistence");
+        for line in [
+            "rdb_changes_since_last_save:1\r\n",
+            "rdb_last_save_time:1700000000\r\n",
+            "rdb_last_bgsave_status:ok\r\n",
+            "rdb_last_bgsave_time_sec:-1\r\n",
+            "aof_enabled:0\r\n",
+        ] {
+            assert!(fresh.contains(line), "{line} is missing in {fresh}");
+        }
+        assert!(!fresh.contains("aof_current_size"), "{fresh}");
+        let process = Arc::get_mut(&mut bench.server.process).expect("nobody else has it");
+        process.persistence = Persistence::new(1);
+        let persistence = &process.persistence;
+        persistence.set_logging(true);
+        persistence.begin_save(Purpose::Snapshot, START_MS).expect("none runs");
+        persistence.note_cut(1);
+        persistence.end_save(Ok(1000), START_MS + 2500);
+        persistence.begin_save(Purpose::Rewrite, START_MS + 3000).expect("none runs");
+        persistence.set_log_error(0, Some("no space".into()));
+        persistence.shard(0).log_bytes.set(24);
+        persistence.shard(0).tables_left.set(7);
+        let text = bench.run("@9s | SET k w | INFO persistence");
+        for line in [
+            "rdb_changes_since_last_save:1\r\n",
+            "rdb_last_save_time:1700000002\r\n",
+            "rdb_last_bgsave_time_sec:2\r\n",
+            "rdb_current_bgsave_time_sec:-1\r\n",
+            "rdb_saves:1\r\n",
+            "aof_enabled:1\r\n",
+            "aof_rewrite_in_progress:1\r\n",
+            "aof_current_rewrite_time_sec:6\r\n",
+            "aof_last_write_status:err\r\n",
+            "aof_current_size:1024\r\n",
+            "aof_base_size:1000\r\n",
+            "restore_tables_left:7\r\n",
+        ] {
+            assert!(text.contains(line), "{line} is missing in {text}");
         }
     }
 

@@ -121,13 +121,41 @@ fn memory(totals: &Totals, fields: &mut Fields) {
     fields.add_known("mem_allocator", totals.fact("allocator"));
 }
 
+/// Clients are served while tables are being restored, so the server never says that it is loading; `restore_tables_left` tells how far
+/// it is. A time that there is not yet is -1, as in Redis. Nothing forks, so nothing is copied on write.
 fn persistence(totals: &Totals, fields: &mut Fields) {
+    let number = |name: &str| number_of(totals, name).unwrap_or(0);
+    let text = |name| totals.fact(name).unwrap_or("ok");
+    let seconds = |name| totals.fact(name).unwrap_or("-1");
+    let changes = totals.number("changes").saturating_sub(number("changes_saved"));
     fields.add("loading", 0);
     fields.add("async_loading", 0);
-    fields.add("rdb_changes_since_last_save", totals.number("changes"));
-    fields.add("rdb_bgsave_in_progress", 0);
-    fields.add("aof_enabled", 0);
-    fields.add("aof_rewrite_in_progress", 0);
+    fields.add("rdb_changes_since_last_save", changes);
+    fields.add("rdb_bgsave_in_progress", number("snapshot.is_current"));
+    fields.add("rdb_last_save_time", number("saved_seconds"));
+    fields.add("rdb_last_bgsave_status", text("snapshot.status"));
+    fields.add("rdb_last_bgsave_time_sec", seconds("snapshot.seconds"));
+    fields.add("rdb_current_bgsave_time_sec", seconds("snapshot.current_seconds"));
+    fields.add("rdb_saves", number("snapshot.count"));
+    fields.add("aof_enabled", number("log.is_on"));
+    fields.add("aof_rewrite_in_progress", number("rewrite.is_current"));
+    fields.add("aof_rewrite_scheduled", number("rewrite.is_scheduled"));
+    fields.add("aof_last_rewrite_time_sec", seconds("rewrite.seconds"));
+    fields.add("aof_current_rewrite_time_sec", seconds("rewrite.current_seconds"));
+    fields.add("aof_last_bgrewrite_status", text("rewrite.status"));
+    fields.add("aof_rewrites", number("rewrite.count"));
+    fields.add("aof_last_write_status", text("log.status"));
+    if number("log.is_on") > 0 {
+        fields.add("aof_current_size", number("log.bytes"));
+        fields.add("aof_base_size", number("log.base_bytes"));
+        fields.add("aof_pending_rewrite", number("rewrite.is_scheduled"));
+        fields.add("aof_buffer_length", number("log.buffer_bytes"));
+        fields.add("aof_pending_bio_fsync", number("log.syncs_pending"));
+        fields.add("aof_delayed_fsync", number("log.syncs_delayed"));
+    }
+    for name in ["tables_total", "tables_left", "keys_left", "log_records"] {
+        fields.add(&format!("restore_{name}"), number(&format!("restore.{name}")));
+    }
 }
 
 fn stats(totals: &Totals, fields: &mut Fields) {

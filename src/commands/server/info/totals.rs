@@ -6,6 +6,7 @@ use std::fmt::{Display, Write as _};
 
 use crate::base::limits::DATABASES;
 use crate::commands::cx::Cx;
+use crate::metrics::persistence::Purpose;
 
 /// Numbers and facts by name.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ impl Totals {
         totals.sum_commands(cx);
         if cx.caller.session.is_some() {
             totals.state_process(cx);
+            totals.state_persistence(cx);
         }
         totals
     }
@@ -121,6 +123,45 @@ impl Totals {
         if usage.cpu_user_seconds > 0.0 {
             self.state("cpu_user", format_args!("{:.6}", usage.cpu_user_seconds));
             self.state("cpu_sys", format_args!("{:.6}", usage.cpu_sys_seconds));
+        }
+    }
+
+    /// What the process as a whole knows of saves, the log and the restore.
+    fn state_persistence(&mut self, cx: &Cx<'_>) {
+        let process = &cx.server.process;
+        let (state, gauges) = (process.persistence.state(), process.persistence.totals());
+        let purpose = state.saving.map(|saving| saving.purpose);
+        for (name, last, what) in
+            [("snapshot", &state.snapshot, Purpose::Snapshot), ("rewrite", &state.rewrite, Purpose::Rewrite)]
+        {
+            self.state(&format!("{name}.count"), last.count);
+            self.state(&format!("{name}.status"), if last.error.is_none() { "ok" } else { "err" });
+            if let Some(duration_ms) = last.duration_ms {
+                self.state(&format!("{name}.seconds"), duration_ms / 1000);
+            }
+            if let Some(saving) = state.saving.filter(|saving| saving.purpose == what) {
+                let elapsed_ms = cx.now_ms.saturating_sub(saving.started_ms).max(0);
+                self.state(&format!("{name}.current_seconds"), elapsed_ms / 1000);
+            }
+            self.state(&format!("{name}.is_current"), u8::from(purpose == Some(what)));
+        }
+        self.state("rewrite.is_scheduled", u8::from(state.scheduled == Some(Purpose::Rewrite)));
+        self.state("changes_saved", state.changes_saved);
+        self.state("saved_seconds", state.saved_ms.unwrap_or(process.started_ms) / 1000);
+        self.state("log.is_on", u8::from(state.is_logging));
+        self.state("log.status", if state.log_errors.is_empty() { "ok" } else { "err" });
+        for (name, number) in [
+            ("log.bytes", state.base_bytes + gauges.log_bytes),
+            ("log.base_bytes", state.base_bytes),
+            ("log.buffer_bytes", gauges.buffer_bytes),
+            ("log.syncs_pending", gauges.syncs_pending),
+            ("log.syncs_delayed", gauges.syncs_delayed),
+            ("restore.tables_total", gauges.tables_total),
+            ("restore.tables_left", gauges.tables_left),
+            ("restore.keys_left", gauges.keys_left),
+            ("restore.log_records", gauges.log_records),
+        ] {
+            self.state(name, number);
         }
     }
 
