@@ -2,9 +2,13 @@
 //! Every key is looked up and every answer compared before anything is measured.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use corevault::base::rng::Rng;
 use corevault::base::slot::{SLOTS, crc16, key_slot};
+use corevault::store::effect::Effect;
+use corevault::store::keyspace::dormant::{Dormant, Source};
+use corevault::store::keyspace::saving::SavedArchive;
 use corevault::store::keyspace::{Key, Keyspace};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use foldhash::quality::RandomState;
@@ -88,6 +92,72 @@ fn overwrite(c: &mut Criterion) {
     group.bench_function("keyspace", |b| b.iter(|| set_all(&mut keyspace, next(), &new_value)));
     group.bench_function("hashbrown", |b| b.iter(|| overwrite_in_map(&mut map, next(), &new_value)));
     group.finish();
+}
+
+/// What a snapshot makes of a million keys, in steps, and what a restart makes of that.
+fn save_and_restore(c: &mut Criterion) {
+    let order = shuffled_keys();
+    let mut keyspace = keyspace_of(&order);
+    let saved = Saved(save(&mut keyspace, &order));
+    let saved = Arc::new(saved);
+    let mut restored = restore(&saved);
+    assert_eq!(restored.len(0), order.len());
+    assert_eq!(restored.digest(), keyspace.digest());
+
+    let mut group = c.benchmark_group("keyspace/snapshot");
+    group.throughput(Throughput::Elements(order.len() as u64)).sample_size(10);
+    group.bench_function("save", |b| {
+        b.iter_batched(|| (), |()| save(&mut keyspace, &order), BatchSize::PerIteration);
+    });
+    group.bench_function("restore", |b| {
+        b.iter_batched(|| (), |()| restore(&saved), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+/// Archives in memory.
+struct Saved(Vec<SavedArchive>);
+
+impl Source for Saved {
+    fn archive(&self, id: u32) -> Result<&[u8], String> {
+        Ok(&self.0[id as usize].bytes)
+    }
+
+    fn effect(&self, _: u64) -> Result<(u16, Effect<'_>), String> {
+        Err("there is no log".into())
+    }
+
+    fn archive_place(&self, id: u32) -> String {
+        format!("archive {id}")
+    }
+
+    fn effect_place(&self, _: u64) -> String {
+        "no log".into()
+    }
+}
+
+fn save(keyspace: &mut Keyspace, keys: &[[u8; KEY_BYTES]]) -> Vec<SavedArchive> {
+    keyspace.begin_save();
+    let mut archives = Vec::new();
+    while keyspace.save_step(32 * 1024) {
+        archives.extend(keyspace.take_archives());
+    }
+    archives.extend(keyspace.take_archives());
+    keyspace.end_save();
+    assert_eq!(archives.iter().map(|archive| archive.keys as usize).sum::<usize>(), keys.len());
+    archives
+}
+
+fn restore(saved: &Arc<Saved>) -> Keyspace {
+    let mut dormant = Dormant::new(saved.clone(), 0..SLOTS, CLOCK);
+    for (id, archive) in saved.0.iter().enumerate() {
+        dormant.add_archive(archive.db, archive.slot, id as u32, archive.keys, archive.volatile);
+    }
+    let mut keyspace = Keyspace::new(0..SLOTS);
+    keyspace.lay_dormant(dormant);
+    while keyspace.hydrate_step(300) {}
+    assert_eq!(keyspace.take_damage(), None);
+    keyspace
 }
 
 fn slots(c: &mut Criterion) {
@@ -194,5 +264,5 @@ fn crc16_by_bits(bytes: &[u8]) -> u16 {
     })
 }
 
-criterion_group!(benches, lookup, insert, overwrite, slots);
+criterion_group!(benches, lookup, insert, overwrite, save_and_restore, slots);
 criterion_main!(benches);

@@ -172,8 +172,11 @@ pub fn check_aof(path: &Path, repairs: bool) -> (String, u8) {
 /// What `corevault check-snapshot` says of a snapshot, and the program's exit status: as `check_aof`.
 pub fn check_snapshot(path: &Path) -> (String, u8) {
     match snapshot::check(path) {
-        Ok(report) => (report.to_string(), u8::from(!report.is_whole())),
-        Err(error) => (error.to_string(), 2),
+        Ok(report) => (format!("{}: {report}", path.display()), u8::from(!report.is_whole())),
+        Err(error) => {
+            let status = if matches!(error, snapshot::CheckError::Read(_)) { 2 } else { 1 };
+            (format!("{}: {error}", path.display()), status)
+        }
     }
 }
 
@@ -321,8 +324,8 @@ fn start_shards(
                     }
                 }
                 let mut shard = Shard::with_keyspace(number, shards, process, config, seed, keys, ledger);
-                if let Some(segment) = data.and_then(|data| data.segment) {
-                    shard.begin_log(segment, now_ms());
+                if let Some(ShardData { segment: Some(segment), earlier_bytes, .. }) = data {
+                    shard.begin_log(segment, earlier_bytes, now_ms());
                 }
                 run_shard(shard, number, shared, inbox, listeners, |made| {
                     let is_made = made.is_ok();

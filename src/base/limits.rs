@@ -99,6 +99,8 @@ pub const LOG_BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
 pub const LOG_SYNC_INTERVAL_MS: i64 = 1000;
 /// Time between two tries to write to a disk that is full, milliseconds.
 pub const LOG_RETRY_MS: i64 = 100;
+/// Time between two looks whether clients that write have to wait any longer, milliseconds.
+pub const BEHIND_CHECK_MS: i64 = 2;
 /// Time between two looks whether logs are durable for which a client waits, milliseconds.
 pub const LOG_WAIT_CHECK_MS: i64 = 5;
 

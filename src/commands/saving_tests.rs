@@ -112,7 +112,8 @@ impl Run {
                     let (a, b) = (self.rng.below(DBS.into()), self.rng.below(DBS.into()));
                     self.call(words(&format!("SWAPDB {a} {b}")));
                 }
-                3..20 => {
+                3 => self.call(words("INCR {key}counter")),
+                4..20 => {
                     let db = self.rng.below(DBS.into());
                     self.call(words(&format!("SELECT {db}")));
                 }

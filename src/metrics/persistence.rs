@@ -4,7 +4,7 @@
 //! What a shard changes often is in its own `ShardGauges`, which nobody else writes. The rest changes a few times for each save and is
 //! behind one lock, so that a reader finds it consistent.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Persistence of the process. The default is that of a process that keeps nothing: it has no gauges.
@@ -14,6 +14,8 @@ pub struct Persistence {
     state: Mutex<State>,
     /// A `Trouble`, in a form that writes can afford to look at.
     trouble: AtomicU8,
+    /// Shards whose log or save cannot take more for now.
+    behind: AtomicUsize,
 }
 
 /// A number that one thread writes and any may read.
@@ -197,6 +199,21 @@ impl Persistence {
         }
     }
 
+    /// Whether who would write has to wait, since some shard's log or save cannot take more. One load.
+    #[inline]
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed) > 0
+    }
+
+    /// One more shard is behind, or one fewer.
+    pub fn set_behind(&self, is_behind: bool) {
+        if is_behind {
+            self.behind.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.behind.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// A save begins, of which there is one at a time: says which one is under way already, if one is.
     pub fn begin_save(&self, purpose: Purpose, now_ms: i64) -> Result<(), Purpose> {
         let mut state = self.lock();
@@ -223,10 +240,10 @@ impl Persistence {
         if state.saving.is_some() { None } else { state.scheduled.take() }
     }
 
-    /// The save under way has made its cut, at which the shards had counted `changes` in all.
+    /// One more shard has made the cut of the save under way, at which it had counted `changes`.
     pub fn note_cut(&self, changes: u64) {
         if let Some(saving) = &mut self.lock().saving {
-            saving.changes = Some(changes);
+            saving.changes = Some(saving.changes.unwrap_or(0) + changes);
         }
     }
 

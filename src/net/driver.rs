@@ -198,21 +198,20 @@ impl Driver {
         while !self.is_stopping {
             let now = now_ms();
             let worked = self.turn(now);
+            // A busy shard saves and restores too, a little in each turn.
+            let has_more = self.shard.has_work() && self.shard.work(now);
+            if self.shard.has_work() {
+                self.carry_out(now);
+            }
             if worked {
-                if self.shard.has_work() {
-                    // A busy shard saves too, a little in each turn.
-                    self.shard.work(now);
-                    self.carry_out(now);
-                }
                 // One `enter` hands over all sends and takes what has arrived meanwhile. It waits: whatever arrives ends it.
                 self.wait_in_ring(now);
                 if yielded.elapsed() >= YIELD_INTERVAL {
                     glommio::executor().yield_now().await;
                     yielded = Instant::now();
                 }
-            } else if self.shard.has_work() && self.shard.work(now) {
-                // What arrives comes first, and so does what that leaves to be done.
-                self.carry_out(now);
+            } else if has_more {
+                // What arrives comes first.
                 self.enter(0, Duration::ZERO, Duration::ZERO);
                 if yielded.elapsed() >= YIELD_INTERVAL {
                     glommio::executor().yield_now().await;

@@ -130,9 +130,14 @@ impl DiskError {
 
 /// What an operator can do, on a line of its own; nothing where we do not know.
 fn remedy(operation: &str, cause: &io::Error) -> &'static str {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{
+        AlreadyExists, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
     match cause.kind() {
         StorageFull | QuotaExceeded => "\n  Free space there, or choose another place with --data-dir.",
+        AlreadyExists | NotADirectory if operation.contains("directory") => {
+            "\n  Something else has that name; choose another place with --data-dir."
+        }
         PermissionDenied => {
             "\n  Let the server's user read and write there, choose another place with --data-dir, or keep nothing with --in-memory."
         }

@@ -148,6 +148,7 @@ pub struct Log {
     write_ms: Option<i64>,
     /// When the last sync began.
     synced_ms: i64,
+    syncs_delayed: u64,
     /// Bytes of the segments since the base.
     bytes: u64,
     spare: Vec<u8>,
@@ -172,6 +173,7 @@ impl Log {
             unpublished: None,
             write_ms: None,
             synced_ms: 0,
+            syncs_delayed: 0,
             bytes: 0,
             spare: Vec::new(),
             is_finishing: false,
@@ -223,6 +225,16 @@ impl Log {
     /// Bytes of records that are not known to be durable.
     pub fn unsynced_bytes(&self) -> usize {
         self.buffer_bytes() + self.segments.iter().map(|segment| segment.unsynced_bytes).sum::<usize>()
+    }
+
+    /// Syncs that took so long that the next one was due.
+    pub fn syncs_delayed(&self) -> u64 {
+        self.syncs_delayed
+    }
+
+    /// Segments of earlier generations, of so many bytes, that the base has not replaced yet.
+    pub fn add_earlier(&mut self, bytes: u64) {
+        self.bytes += bytes;
     }
 
     /// Whether a sync is under way.
@@ -475,6 +487,7 @@ impl Log {
         match done {
             DiskDone::Written { result, bytes } => self.written(result, bytes, now_ms),
             DiskDone::Synced { result } => {
+                self.syncs_delayed += u64::from(now_ms - self.synced_ms > LOG_SYNC_INTERVAL_MS);
                 self.synced(result);
                 None
             }
@@ -514,11 +527,15 @@ impl Log {
             }
             Ok(_) => self.out_of_space(bytes, "the file system takes no more bytes".into(), now_ms),
             Err(error) if is_lack_of_space(&error) => {
-                self.out_of_space(bytes, error.to_string(), now_ms);
+                let (name, at) = (segment.file.name(), writing.at);
+                let cause = format!("cannot write {name} at byte {at}: {error}");
+                self.out_of_space(bytes, cause, now_ms);
             }
             Err(error) => {
+                let (name, at) = (segment.file.name(), writing.at);
+                let cause = format!("cannot write {name} at byte {at}: {error}");
                 self.writing = None;
-                self.break_down(format!("write failed: {error}"));
+                self.break_down(cause);
             }
         }
         None
@@ -540,7 +557,10 @@ impl Log {
                 segment.unsynced_bytes -= bytes;
                 self.advance();
             }
-            Err(error) => self.break_down(format!("sync failed: {error}")),
+            Err(error) => {
+                let cause = format!("cannot sync {}: {error}", segment.file.name());
+                self.break_down(cause);
+            }
         }
     }
 

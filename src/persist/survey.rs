@@ -297,7 +297,13 @@ impl Content {
             Err(why @ (BadHeader::Short { .. } | BadHeader::Magic | BadHeader::Checksum { .. })) => {
                 let assumed = header_of(listed, expected_seq, 0);
                 let is_long = bytes.len() >= SEGMENT_HEADER_BYTES;
-                Content::Headless { why, scan: is_long.then(|| scan(bytes, &assumed)) }
+                let scan = is_long.then(|| scan(bytes, &assumed));
+                // A crash leaves zeros where it loses something. Other bytes, and nothing of ours behind them, are somebody else's file.
+                let is_ours = scan.as_ref().is_some_and(|scan| scan.groups > 0 || scan.durable > 0);
+                if matches!(why, BadHeader::Magic) && beginning[..8] != [0; 8] && !is_ours {
+                    return Content::Foreign(why.to_string());
+                }
+                Content::Headless { why, scan }
             }
         }
     }

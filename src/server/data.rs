@@ -42,6 +42,8 @@ pub(super) struct ShardData {
     pub restore: Arc<Restore>,
     /// What it logs to.
     pub segment: Option<NextSegment>,
+    /// Bytes of logs that are there already and still needed, counted for one shard.
+    pub earlier_bytes: u64,
 }
 
 /// Opens the directory and restores from it, for so many shards.
@@ -74,7 +76,8 @@ pub(super) fn open(keep: &Keep, shards: u16, persistence: &Persistence) -> Resul
     let restore =
         Arc::new(Restore::new(recovered, |shard, shards| slots_of(shard, shards), |name| disk.path_of(name)));
     let mut segments = segments.into_iter();
-    let shards = (0..shards).map(|_| ShardData {
+    let shards = (0..shards).map(|shard| ShardData {
+        earlier_bytes: if shard == 0 { totals.log_bytes } else { 0 },
         restore: Arc::clone(&restore),
         segment: segments.next().map(|segment| {
             let header = segment.header(1);

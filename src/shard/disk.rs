@@ -125,6 +125,10 @@ impl Shard {
     /// `appendonly` has been changed: on, effects are logged from a new base on; off, all logs end.
     pub(super) fn turn_log(&mut self, is_on: bool, now_ms: i64) {
         if is_on {
+            if self.core.server.process.persistence.state().saving.is_some() {
+                // That one's cut may be behind us; the next one's is not.
+                return self.core.server.process.persistence.schedule_save(Purpose::Rewrite);
+            }
             return self.begin_save(Purpose::Rewrite, now_ms);
         }
         for shard in 0..self.core.server.shards {

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::mem::take;
 use std::sync::Arc;
 
-use crate::base::limits::LOG_GROUP_BYTES;
+use crate::base::limits::{BEHIND_CHECK_MS, LOG_GROUP_BYTES};
 use crate::persist::ledger::Ledger;
 use crate::persist::log::{DiskDone, Log, NextSegment};
 use crate::persist::record::{Kind, PartHead};
@@ -170,10 +170,12 @@ impl Core {
 
 impl Shard {
     /// From now on effects are logged to this segment; the shard has just been made.
-    pub fn begin_log(&mut self, segment: NextSegment, now_ms: i64) {
+    /// `earlier_bytes`: of segments of earlier generations that are still needed, for the decision when to write a new base.
+    pub fn begin_log(&mut self, segment: NextSegment, earlier_bytes: u64, now_ms: i64) {
         self.core.keys.record_effects(true);
         self.core.logging.log.set_strategy(self.core.server.config.append_fsync);
         self.core.logging.log.begin_segment(segment, false, now_ms);
+        self.core.logging.log.add_earlier(earlier_bytes);
     }
 
     /// The driver's turn ends: what was done in it becomes a record. To be called before `take_touched`.
@@ -182,7 +184,9 @@ impl Shard {
             return;
         }
         self.core.commit(now_ms);
-        let Core { logging, server, .. } = &self.core;
+        self.note_behind();
+        let Core { logging, server, .. } = &mut self.core;
+        logging.log.set_strategy(server.config.append_fsync);
         logging.ledger.note_appended(server.shard, logging.log.appended());
         self.next_tick_ms = self.next_tick_ms.min(self.core.logging.log.next_tick_ms());
     }
@@ -275,9 +279,8 @@ impl Shard {
                 }
             }
         }
-        if !self.core.logging.log.is_full() {
-            self.release_writers(now_ms);
-        }
+        self.note_behind();
+        self.release_writers(now_ms);
         self.next_tick_ms = self.next_tick_ms.min(self.core.logging.log.next_tick_ms());
     }
 
@@ -308,15 +311,23 @@ impl Shard {
         }
     }
 
-    /// The log and the disk cannot take more for now: who would write waits.
-    #[inline]
-    pub(super) fn must_hold_writers(&self) -> bool {
-        self.core.logging.log.is_full() || self.core.is_save_behind()
+    /// Tells all shards whether this one's log and save can take more.
+    pub(super) fn note_behind(&mut self) {
+        let is_behind = self.core.logging.log.is_full() || self.core.is_save_behind();
+        if is_behind != self.is_behind {
+            self.is_behind = is_behind;
+            self.core.server.process.persistence.set_behind(is_behind);
+        }
     }
 
+    /// Lets those go on who waited until all shards could take more.
     pub(super) fn release_writers(&mut self, now_ms: i64) {
-        if self.held_writers.is_empty() || self.must_hold_writers() {
+        if self.held_writers.is_empty() {
             return;
+        }
+        if self.core.server.process.persistence.is_behind() {
+            // It may be another shard that says when.
+            return self.tick_within(now_ms, BEHIND_CHECK_MS);
         }
         for client in take(&mut self.held_writers) {
             if let Some(c) = self.client_mut(client) {

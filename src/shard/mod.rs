@@ -139,6 +139,8 @@ pub struct Shard {
     sealed: Vec<ClientRef>,
     /// Clients that would write, and wait until the disk can take more.
     held_writers: Vec<ClientRef>,
+    /// This shard's log or save is what they wait for.
+    is_behind: bool,
     /// Clients whose commands wait for the disk.
     disk_waiters: DiskWaiters,
     /// What is to be done with files, besides what the log wants.
@@ -226,6 +228,7 @@ impl Shard {
             to_resume: Vec::new(),
             sealed: Vec::new(),
             held_writers: Vec::new(),
+            is_behind: false,
             disk_waiters: DiskWaiters::default(),
             disk_ops: VecDeque::new(),
             to_keeper: VecDeque::new(),
@@ -364,6 +367,7 @@ impl Shard {
         blocked::tick(self, now_ms);
         self.check_saves(now_ms);
         self.check_log_waiters(now_ms);
+        self.release_writers(now_ms);
         self.after_commands(now_ms);
         self.next_tick_ms = self.next_tick_ms.min(self.core.logging.log.next_tick_ms());
         self.disconnect_idle_and_stalled(now_ms);

@@ -3,8 +3,8 @@
 
 use crate::base::args::{Args, Span};
 use crate::base::limits::{
-    ANNOUNCED_BYTES_MAX, BATCH_SPANS_KEPT_MAX, BIG_ARGUMENT_BYTES, FLIGHT_CALLS_MAX, PREFETCH_BATCH,
-    QUERY_BYTES_KEPT_MAX,
+    ANNOUNCED_BYTES_MAX, BATCH_SPANS_KEPT_MAX, BEHIND_CHECK_MS, BIG_ARGUMENT_BYTES, FLIGHT_CALLS_MAX,
+    PREFETCH_BATCH, QUERY_BYTES_KEPT_MAX,
 };
 use crate::base::slot::Slot;
 use crate::resp::parse::{Parser, ProtocolError, Step};
@@ -304,6 +304,7 @@ fn run_batch(
             let c = shard.client_mut(client).expect("commands do not remove clients");
             c.held.disk = true;
             shard.held_writers.push(client);
+            shard.tick_within(now_ms, BEHIND_CHECK_MS);
             return Err((n, Stop::Held));
         }
         if router.flight.is_some() && router.needs_flight_of_its_own(call) {

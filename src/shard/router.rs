@@ -67,8 +67,8 @@ impl<'a> Router<'a> {
         flight: &'a mut Option<Box<Flight>>,
         now_ms: i64,
     ) -> Router<'a> {
-        let must_wait_for_disk = shard.must_hold_writers();
-        let trouble = shard.core.server.process.persistence.trouble();
+        let persistence = &shard.core.server.process.persistence;
+        let (must_wait_for_disk, trouble) = (persistence.is_behind(), persistence.trouble());
         let Shard { core, clients, packing, spare_calls, spare_flights, outbox, .. } = shard;
         let Client { multi, out, unsent, .. } = clients[client.index as usize].as_mut().expect("it is there");
         Router {

@@ -94,8 +94,9 @@ impl Core {
         save.is_cut = true;
         save.archived.cut_ms = now_ms;
         self.keys.begin_save();
-        let gauges = self.server.process.persistence.shard(self.server.shard);
-        gauges.changes.set(self.keys.counts.changes);
+        let persistence = &self.server.process.persistence;
+        persistence.shard(self.server.shard).changes.set(self.keys.counts.changes);
+        persistence.note_cut(self.keys.counts.changes);
     }
 }
 
@@ -199,9 +200,8 @@ impl Shard {
         }
         self.write_archives();
         self.report_archived();
-        if !self.held_writers.is_empty() {
-            self.release_writers(now_ms);
-        }
+        self.note_behind();
+        self.release_writers(now_ms);
         goes_on
     }
 
@@ -268,6 +268,7 @@ impl Shard {
         save.writes[slot as usize] = None;
         self.write_archives();
         self.report_archived();
+        self.note_behind();
         self.release_writers(now_ms);
     }
 
@@ -304,6 +305,7 @@ impl Shard {
             }
         }
         self.answer_savers(&result, now_ms);
+        self.note_behind();
         self.release_writers(now_ms);
         if self.leading.save.take_if(|save| *save == id).is_some() {
             self.conclude_leading(result, now_ms);
@@ -316,6 +318,9 @@ impl Shard {
             Err(error) => tracing::error!("the save failed: {error}"),
         }
         let persistence = &self.core.server.process.persistence;
+        if result.is_ok() {
+            persistence.set_logging(self.core.server.config.append_only);
+        }
         persistence.end_save(result.clone(), now_ms);
         if !take(&mut self.leading.ends_after_next)
             && let Some(ending) = self.leading.ends.take()
@@ -357,6 +362,7 @@ impl Shard {
         gauges.log_bytes.set(logging.log.bytes());
         gauges.buffer_bytes.set(logging.log.buffer_bytes() as u64);
         gauges.unsynced_bytes.set(logging.log.unsynced_bytes() as u64);
+        gauges.syncs_delayed.set(logging.log.syncs_delayed());
         gauges.syncs_pending.set(u64::from(logging.log.is_syncing()));
         gauges.keys_left.set(keys.dormant_keys() as u64);
         gauges.tables_left.set(keys.dormant_tables() as u64);

@@ -172,9 +172,9 @@ impl Keyspace {
             return None;
         };
         self.counts.hits += 1;
-        let entry = self.entry_mut(db, key, bucket);
+        let entry = self.entry(db, key, bucket);
         if let Some(clock) = clock {
-            entry.set_clock(clock);
+            entry.touch(clock);
         }
         Some(entry)
     }
@@ -182,7 +182,7 @@ impl Keyspace {
     /// The live entry of a key, uncounted and untouched.
     pub fn peek(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> Option<&Entry> {
         let bucket = self.locate_live(db, key, now_ms)?;
-        Some(self.entry_mut(db, key, bucket))
+        Some(self.entry(db, key, bucket))
     }
 
     /// The string at a key, uncounted and untouched.
@@ -453,8 +453,8 @@ impl Keyspace {
                 self.discarded = Vec::new();
                 return false;
             };
-            match last.pop_part() {
-                Some(part) => freed += part.len(),
+            match last.free_table() {
+                Some(count) => freed += count,
                 None => {
                     freed += TABLE_COST;
                     self.discarded.pop();
@@ -560,6 +560,13 @@ impl Keyspace {
     }
 
     /// The entry that `locate_live` found.
+    #[inline]
+    fn entry(&self, db: u16, key: &Key<'_>, bucket: usize) -> &Entry {
+        let at = slot_index(self.first_slot, key.slot);
+        self.dbs[usize::from(db)].slots[at].at(key.hash, bucket)
+    }
+
+    /// The same, for changing it.
     #[inline]
     fn entry_mut(&mut self, db: u16, key: &Key<'_>, bucket: usize) -> &mut Entry {
         let at = slot_index(self.first_slot, key.slot);

@@ -15,6 +15,12 @@
 //! collection of thousands of members. Tables shrink but never become one again: a scan's position could not tell where in
 //! the one it stands.
 //!
+//! # Copies
+//!
+//! A directory is copied without its entries: the copy shares its tables (`SharedCells`), and whoever changes one of them first copies that
+//! one, at most some `TABLE_ENTRIES_MAX` entries. The one table of a slot that has no directory shares nothing: it has no count
+//! of owners to look at, and is copied whole.
+//!
 //! # The order that SCAN walks in
 //!
 //! Position of an entry = (low hash bits reversed, tag). A split divides a table's run of positions into two runs in the
@@ -27,12 +33,15 @@ use foldhash::quality::SeedableRandomState;
 
 use crate::base::limits::TABLE_ENTRIES_MAX;
 use crate::base::rng::Rng;
-use crate::store::cells::{Cells, TableEntry};
+use crate::store::cells::{Cells, CellsRef, Keyed, SharedCells};
 use crate::store::object::Entry;
+use crate::sys::shared::clone_ahead;
 
 /// Low hash bits a directory may use; the rest of a full table's growth would be an overlong table instead.
 const DEPTH_MAX: u32 = 18;
 const TAG_BITS: u32 = 16;
+/// Entries that a scan asks the processor for before it visits them.
+const PREFETCHED_AHEAD: usize = 12;
 /// Random tables that are tried before the entries are counted off. Most tables hold half as many entries as the longest, or more.
 const RANDOM_TRIES: usize = 64;
 
@@ -58,20 +67,13 @@ impl<E> Default for Shape<E> {
     }
 }
 
-// STUB until helper "store" hands over.
-impl Clone for SlotTable {
-    fn clone(&self) -> SlotTable {
-        let mut table = SlotTable::default();
-        for entry in self.iter() {
-            let (expire_at_ms, clock) = (entry.expire_at_ms(), entry.clock());
-            crate::store::object::with_payload(crate::store::object::Value::of(entry), |payload| {
-                table.insert(
-                    hash_key(entry.key()),
-                    Entry::new(entry.tag(), entry.key(), payload, expire_at_ms, clock),
-                );
-            });
-        }
-        table
+impl<E: Keyed> Clone for SlotTable<E> {
+    fn clone(&self) -> SlotTable<E> {
+        let shape = match &self.shape {
+            Shape::One(table) => Shape::One(table.clone()),
+            Shape::Many(directory) => Shape::Many(directory.clone()),
+        };
+        SlotTable { shape }
     }
 }
 
@@ -91,10 +93,21 @@ struct Directory<E> {
 }
 
 /// One table of a directory: it holds the hashes whose low `depth` bits equal `pattern`.
+#[derive(Clone)]
 struct Part<E> {
     depth: u32,
     pattern: u32,
-    table: Cells<E>,
+    table: SharedCells<E>,
+}
+
+impl<E: Keyed> Clone for Directory<E> {
+    fn clone(&self) -> Directory<E> {
+        Directory {
+            index: self.index.clone(),
+            tables: clone_ahead(self.tables.iter(), |part| part.table.prefetch_owners()).collect(),
+            ..*self
+        }
+    }
 }
 
 /// The 16 hash bits that a cell carries.
@@ -103,7 +116,7 @@ pub fn tag_of(hash: u64) -> u16 {
     (hash >> 48) as u16
 }
 
-impl<E: TableEntry> SlotTable<E> {
+impl<E: Keyed> SlotTable<E> {
     /// How many entries the slot has, expired ones included.
     #[inline]
     pub fn len(&self) -> usize {
@@ -116,12 +129,6 @@ impl<E: TableEntry> SlotTable<E> {
     /// Whether the slot has no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Whether it has been split, so that it may have any number of entries.
-    #[inline]
-    pub fn is_split(&self) -> bool {
-        matches!(self.shape, Shape::Many(_))
     }
 
     /// The entry of `key`.
@@ -140,7 +147,10 @@ impl<E: TableEntry> SlotTable<E> {
     #[inline]
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut E> {
         let tag = tag_of(hash);
-        self.table_mut(hash).find_mut(tag, |entry| entry.key() == key)
+        match &mut self.shape {
+            Shape::One(table) => table.find_mut(tag, |entry| entry.key() == key),
+            Shape::Many(directory) => directory.table_mut(hash).find_mut(tag, |entry| entry.key() == key),
+        }
     }
 
     /// The bucket of `key`, good until the slot changes: the way to look at an entry, decide, and come back without a second
@@ -160,7 +170,11 @@ impl<E: TableEntry> SlotTable<E> {
     /// The entry in a bucket that `locate` gave for this hash, for changing it.
     #[inline]
     pub fn at_mut(&mut self, hash: u64, bucket: usize) -> &mut E {
-        self.table_mut(hash).get_mut(bucket).expect("the slot has not changed")
+        let entry = match &mut self.shape {
+            Shape::One(table) => table.get_mut(bucket),
+            Shape::Many(directory) => directory.table_mut(hash).get_mut(bucket),
+        };
+        entry.expect("the slot has not changed")
     }
 
     /// Finds the first entry with the hash's tag and asks the processor to fetch it. Compares no key.
@@ -206,8 +220,8 @@ impl<E: TableEntry> SlotTable<E> {
     pub fn random(&self, rng: &mut Rng) -> Option<&E> {
         let (part, bucket) = self.random_place(rng)?;
         match &self.shape {
-            Shape::One(table) => table.get(bucket),
-            Shape::Many(directory) => directory.tables[part].table.get(bucket),
+            Shape::One(table) => table.view().get(bucket),
+            Shape::Many(directory) => directory.tables[part].table.view().get(bucket),
         }
     }
 
@@ -217,17 +231,23 @@ impl<E: TableEntry> SlotTable<E> {
         Some(self.remove_at(part, bucket))
     }
 
-    /// Takes out one of the tables, at most `TABLE_ENTRIES_MAX` entries, so that a large one can be freed in steps. Only where
-    /// everything is being thrown away: what is left cannot be searched.
-    pub fn pop_part(&mut self) -> Option<Cells<E>> {
+    /// Whether it is several tables, so that a copy shares the entries.
+    pub fn is_split(&self) -> bool {
+        matches!(self.shape, Shape::Many(_))
+    }
+
+    /// Frees one of the tables, at most `TABLE_ENTRIES_MAX` entries, so that a large one can be freed in steps; says how many entries that
+    /// was, and nothing if there is no table left. One that a copy still has counts as one entry. Only where everything is being
+    /// thrown away: what is left cannot be searched.
+    pub fn free_table(&mut self) -> Option<usize> {
         match &mut self.shape {
             Shape::One(table) if table.is_empty() => None,
-            Shape::One(table) => Some(std::mem::take(table)),
+            Shape::One(table) => Some(std::mem::take(table).len()),
             Shape::Many(directory) => match directory.tables.pop() {
-                Some(part) => {
-                    directory.entries -= part.table.len();
-                    directory.cell_bytes -= part.table.allocated_bytes();
-                    Some(part.table)
+                Some(Part { table, .. }) => {
+                    directory.entries -= table.len();
+                    directory.cell_bytes -= table.allocated_bytes();
+                    Some(if table.is_shared() { 1 } else { table.len().max(1) })
                 }
                 None => {
                     self.shape = Shape::default();
@@ -241,8 +261,8 @@ impl<E: TableEntry> SlotTable<E> {
     pub fn free_part(&mut self, entries: usize) -> bool {
         let mut freed = 0;
         while freed < entries {
-            match self.pop_part() {
-                Some(part) => freed += part.len().max(1),
+            match self.free_table() {
+                Some(count) => freed += count,
                 None => return false,
             }
         }
@@ -251,7 +271,7 @@ impl<E: TableEntry> SlotTable<E> {
 
     /// Every entry, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
-        self.parts().flat_map(Cells::iter)
+        self.parts().flat_map(CellsRef::iter)
     }
 
     /// The entries that `iter` yields after the first `skipped`. Steps over whole tables, so a large slot is not walked.
@@ -260,16 +280,16 @@ impl<E: TableEntry> SlotTable<E> {
         while let Some(table) = parts.next_if(|table| table.len() <= rest) {
             rest -= table.len();
         }
-        parts.flat_map(Cells::iter).skip(rest)
+        parts.flat_map(CellsRef::iter).skip(rest)
     }
 
-    fn parts(&self) -> impl Iterator<Item = &Cells<E>> {
+    fn parts(&self) -> impl Iterator<Item = CellsRef<'_, E>> {
         let (one, many) = match &self.shape {
-            Shape::One(table) => (Some(table), None),
+            Shape::One(table) => (Some(table.view()), None),
             Shape::Many(directory) => (None, Some(directory)),
         };
-        let parts = many.into_iter().flat_map(|directory| directory.tables.iter().map(|part| &part.table));
-        one.into_iter().chain(parts)
+        let parts = many.into_iter().flat_map(|directory| &directory.tables);
+        one.into_iter().chain(parts.map(|part| part.table.view()))
     }
 
     /// Visits entries in scan order from `position` until at least `wanted` were seen, and returns where to resume;
@@ -281,7 +301,13 @@ impl<E: TableEntry> SlotTable<E> {
             let (table, first, span) = self.run(position)?;
             let from = if position > first { (position & ((1 << TAG_BITS) - 1)) as u16 } else { 0 };
             let mut last = None;
+            // Entries lie anywhere: fetched early, their misses overlap.
+            let mut ahead = table.iter_from(from);
+            ahead.by_ref().take(PREFETCHED_AHEAD.min(wanted)).for_each(E::prefetch);
             for entry in table.iter_from(from) {
+                if let Some(next) = ahead.next() {
+                    next.prefetch();
+                }
                 if seen >= wanted && last != Some(entry.tag()) {
                     return Some(first | u64::from(entry.tag()));
                 }
@@ -321,46 +347,35 @@ impl<E: TableEntry> SlotTable<E> {
     /// The part and the bucket of a random entry.
     fn random_place(&self, rng: &mut Rng) -> Option<(usize, usize)> {
         match &self.shape {
-            Shape::One(table) => table.random(rng).map(|bucket| (0, bucket)),
+            Shape::One(table) => table.view().random(rng).map(|bucket| (0, bucket)),
             Shape::Many(directory) => {
                 let part = directory.random_part(rng);
-                directory.tables[part].table.random(rng).map(|bucket| (part, bucket))
+                directory.tables[part].table.view().random(rng).map(|bucket| (part, bucket))
             }
         }
     }
 
     #[inline]
-    fn table(&self, hash: u64) -> &Cells<E> {
+    fn table(&self, hash: u64) -> CellsRef<'_, E> {
         match &self.shape {
-            Shape::One(table) => table,
-            Shape::Many(directory) => &directory.part(hash).table,
-        }
-    }
-
-    #[inline]
-    fn table_mut(&mut self, hash: u64) -> &mut Cells<E> {
-        match &mut self.shape {
-            Shape::One(table) => table,
-            Shape::Many(directory) => {
-                let at = directory.at(hash);
-                &mut directory.tables[at].table
-            }
+            Shape::One(table) => table.view(),
+            Shape::Many(directory) => directory.part(hash).table.view(),
         }
     }
 
     /// The table that holds `position`, with the first position of its run and the run's length.
-    fn run(&self, position: u64) -> Option<(&Cells<E>, u64, u64)> {
+    fn run(&self, position: u64) -> Option<(CellsRef<'_, E>, u64, u64)> {
         const WHOLE: u64 = 1 << (DEPTH_MAX + TAG_BITS);
         if position >= WHOLE {
             return None;
         }
         match &self.shape {
-            Shape::One(table) => Some((table, 0, WHOLE)),
+            Shape::One(table) => Some((table.view(), 0, WHOLE)),
             Shape::Many(directory) => {
                 let reversed = (position >> TAG_BITS) as u32;
                 let part = directory.part(u64::from(reverse(reversed)));
                 let span = WHOLE >> part.depth;
-                Some((&part.table, u64::from(reverse(part.pattern)) << TAG_BITS, span))
+                Some((part.table.view(), u64::from(reverse(part.pattern)) << TAG_BITS, span))
             }
         }
     }
@@ -371,9 +386,10 @@ fn reverse(bits: u32) -> u32 {
     bits.reverse_bits() >> (u32::BITS - DEPTH_MAX)
 }
 
-impl<E: TableEntry> Directory<E> {
+impl<E: Keyed> Directory<E> {
     /// A directory of this one table.
     fn of(table: Cells<E>) -> Directory<E> {
+        let table = SharedCells::from_ordered(table.into_entries());
         Directory {
             depth: 0,
             index: vec![0],
@@ -393,6 +409,12 @@ impl<E: TableEntry> Directory<E> {
     #[inline]
     fn part(&self, hash: u64) -> &Part<E> {
         &self.tables[self.at(hash)]
+    }
+
+    #[inline]
+    fn table_mut(&mut self, hash: u64) -> &mut SharedCells<E> {
+        let at = self.at(hash);
+        &mut self.tables[at].table
     }
 
     fn allocated_bytes(&self) -> usize {
@@ -427,7 +449,7 @@ impl<E: TableEntry> Directory<E> {
 
     /// Changes one table and keeps the sum of their bytes.
     #[inline]
-    fn change_table<R>(&mut self, at: usize, change: impl FnOnce(&mut Cells<E>) -> R) -> R {
+    fn change_table<R>(&mut self, at: usize, change: impl FnOnce(&mut SharedCells<E>) -> R) -> R {
         let table = &mut self.tables[at].table;
         let before = table.allocated_bytes();
         let result = change(table);
@@ -465,10 +487,10 @@ impl<E: TableEntry> Directory<E> {
         let bit = 1u32 << depth;
         let whole = self.change_table(at, std::mem::take);
         // Their misses overlap.
-        whole.iter().for_each(E::prefetch);
+        whole.view().iter().for_each(E::prefetch);
         let (low, high): (Vec<E>, Vec<E>) =
-            whole.into_entries().partition(|entry| hash_key(entry.key()) as u32 & bit == 0);
-        let (low, high) = (Cells::from_ordered(low), Cells::from_ordered(high));
+            whole.into_entries().into_iter().partition(|entry| hash_key(entry.key()) as u32 & bit == 0);
+        let (low, high) = (SharedCells::from_ordered(low), SharedCells::from_ordered(high));
         self.cell_bytes += low.allocated_bytes() + high.allocated_bytes();
         self.tables[at] = Part { depth: depth + 1, pattern, table: low };
         self.tables.push(Part { depth: depth + 1, pattern: pattern | bit, table: high });
@@ -517,7 +539,7 @@ mod tests {
     }
 
     /// What `allocated_bytes` says, with every table asked.
-    fn walked_bytes<E: TableEntry>(table: &SlotTable<E>) -> usize {
+    fn walked_bytes<E: Keyed>(table: &SlotTable<E>) -> usize {
         match &table.shape {
             Shape::One(table) => table.allocated_bytes(),
             Shape::Many(directory) => {
@@ -615,13 +637,13 @@ mod tests {
                 put(&mut table, i.to_string().as_bytes(), b"v");
             }
             let mut left = count;
-            while let Some(part) = table.pop_part() {
-                assert!(part.len() <= TABLE_ENTRIES_MAX, "{} entries at once", part.len());
-                left -= part.len();
+            while let Some(freed) = table.free_table() {
+                assert!(freed <= TABLE_ENTRIES_MAX, "{freed} entries at once");
+                left -= freed;
                 assert_eq!(table.len(), left);
             }
             assert_eq!(left, 0);
-            assert!(table.pop_part().is_none());
+            assert!(table.free_table().is_none());
         }
     }
 
@@ -643,6 +665,52 @@ mod tests {
             }
         }
         assert!(stay.iter().all(|key| seen.contains(key)));
+    }
+
+    #[test]
+    fn neither_of_two_copies_sees_what_becomes_of_the_other() {
+        for count in [100u32, 30_000] {
+            let keys: Vec<Vec<u8>> = (0..count).map(|i| i.to_string().into_bytes()).collect();
+            let mut table = SlotTable::default();
+            keys.iter().for_each(|key| put(&mut table, key, b"first"));
+            let mut copy = table.clone();
+            assert_eq!(table.is_split(), count > 10_000);
+            let mut rng = Rng::new(11);
+            for i in 0..count / 2 {
+                let key = &keys[rng.below(u64::from(count)) as usize];
+                match rng.below(3) {
+                    0 => put(&mut table, key, b"second"),
+                    1 => drop(table.remove(hash_key(key), key)),
+                    _ => put(&mut table, format!("new {i}").as_bytes(), b"second"),
+                }
+            }
+            assert_eq!(copy.len(), keys.len());
+            for key in &keys {
+                let found = copy.find(hash_key(key), key).and_then(string).expect("a string");
+                assert_eq!(found.to_vec(), b"first");
+            }
+            let left: BTreeMap<Vec<u8>, Vec<u8>> = table
+                .iter()
+                .map(|entry| (entry.key().to_vec(), string(entry).expect("a string").to_vec()))
+                .collect();
+            keys.iter().for_each(|key| drop(copy.remove(hash_key(key), key)));
+            assert_eq!(copy.allocated_bytes(), 0);
+            assert!(left.len() == table.len() && table.iter().all(|entry| left.contains_key(entry.key())));
+            assert_eq!(table.allocated_bytes(), walked_bytes(&table));
+        }
+    }
+
+    #[test]
+    fn what_a_copy_still_has_is_freed_in_no_time() {
+        let mut table = SlotTable::default();
+        (0..30_000u32).for_each(|i| put(&mut table, i.to_string().as_bytes(), b"v"));
+        let copy = table.clone();
+        let (mut tables, mut freed) = (0, 0);
+        while let Some(count) = table.free_table() {
+            (tables, freed) = (tables + 1, freed + count);
+        }
+        assert!(freed == tables && tables > 10, "{freed} for {tables} tables");
+        assert_eq!(copy.iter().count(), 30_000);
     }
 
     fn member(i: u32) -> Pair {

@@ -14,6 +14,7 @@ use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::slice;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const HEADER: usize = 16;
 const EXPIRY: usize = 8;
@@ -34,7 +35,7 @@ struct Header {
     flags: u8,
     label: u8,
     unused: u8,
-    clock: u32,
+    clock: AtomicU32,
     key_bytes: u32,
     value_bytes: u32,
 }
@@ -114,7 +115,7 @@ impl<T> Cell<T> {
             flags: if expire_at_ms.is_some() { HAS_EXPIRY } else { 0 },
             label: value.label(),
             unused: 0,
-            clock,
+            clock: AtomicU32::new(clock),
             key_bytes: u32::try_from(key.len()).expect("keys are bounded by the bulk limit"),
             value_bytes: u32::try_from(value.bytes()).expect("inline values are bounded by the bulk limit"),
         };
@@ -204,19 +205,25 @@ impl<T> Cell<T> {
     /// The access clock, whose meaning is the eviction policy's.
     #[inline]
     pub fn clock(&self) -> u32 {
-        self.header().clock
+        self.header().clock.load(Ordering::Relaxed)
     }
 
     /// Sets the access clock.
     #[inline]
     pub fn set_clock(&mut self, clock: u32) {
-        self.header_mut().clock = clock;
+        *self.header_mut().clock.get_mut() = clock;
     }
 
     /// Bytes the allocation takes, without the object a boxed value points to.
     #[inline]
     pub fn allocated_bytes(&self) -> usize {
         self.layout().size()
+    }
+
+    /// Sets the access clock, whoever else may read it: the one part of an entry that a read changes.
+    #[inline]
+    pub fn touch(&self, clock: u32) {
+        self.header().clock.store(clock, Ordering::Relaxed);
     }
 
     /// Replaces value and expiry; in place where the new ones need an allocation of the same size.
@@ -340,6 +347,18 @@ impl<T> Cell<T> {
             Payload::Integer(number) => self.write(at, &number.to_ne_bytes()),
             Payload::Boxed(object) => self.write(at, &(Box::into_raw(object) as usize).to_ne_bytes()),
         }
+    }
+}
+
+impl<T: Clone> Clone for Cell<T> {
+    fn clone(&self) -> Cell<T> {
+        let payload = match self.held() {
+            Held::Bytes(bytes) => Payload::Bytes(bytes),
+            Held::Integer(number) => Payload::Integer(number),
+            Held::Packed(label, bytes) => Payload::Packed(label, bytes),
+            Held::Boxed(object) => Payload::Boxed(Box::new(object.clone())),
+        };
+        Cell::new(self.tag(), self.key(), payload, self.expire_at_ms(), self.clock())
     }
 }
 

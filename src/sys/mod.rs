@@ -10,3 +10,4 @@ pub mod mapping;
 pub mod pair;
 pub mod process;
 pub mod ring;
+pub mod shared;

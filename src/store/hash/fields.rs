@@ -7,7 +7,7 @@ use crate::store::table::{SlotTable, hash_key, tag_of};
 use crate::sys::pair::Pair;
 
 /// See the module.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Fields {
     table: SlotTable<Pair>,
     expiring: Expiring,
@@ -130,16 +130,6 @@ impl Fields {
                 table.find_where(hash, |pair| pair.expire_at_ms() == Some(at_ms)).is_some()
             });
         }
-    }
-}
-
-impl Clone for Fields {
-    fn clone(&self) -> Fields {
-        let mut copy = Fields::default();
-        for pair in self.table.iter() {
-            copy.insert(pair.key(), pair.value(), pair.expire_at_ms());
-        }
-        copy
     }
 }
 

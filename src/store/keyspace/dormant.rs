@@ -21,6 +21,7 @@ use crate::base::slot::{Slot, key_slot};
 use crate::store::archive::{self, Content, Item};
 use crate::store::effect::{Effect, decode_all};
 use crate::store::keyspace::{Key, Keyspace, slot_index};
+use crate::store::table::SlotTable;
 
 /// Where archives and effects come from. What is wrong is said with file and offset.
 pub trait Source: Send + Sync {
@@ -321,7 +322,7 @@ impl Keyspace {
             }
             self.hydrate(db, at, usize::MAX);
             if at > first {
-                seen += self.dbs[usize::from(db)].slots.get(at).map_or(0, |table| table.len());
+                seen += self.dbs[usize::from(db)].slots.get(at).map_or(0, SlotTable::len);
             }
         }
     }

@@ -11,9 +11,8 @@
 //! - A large collection or string: the same. Sharing makes copies of collections cheap; a string is copied.
 //! - Flushed databases: their marked tables are given to the background step instead of being freed.
 //!
-//! What the background step holds is archived before it looks at further tables, so there is little of it at any time. It is
-//! freed in steps,
-//! as flushed databases are.
+//! What the background step holds is archived before it looks at further tables, so there is little of it at any time. It is freed in
+//! steps, as flushed databases are.
 
 use std::collections::VecDeque;
 use std::mem::take;
@@ -23,7 +22,7 @@ use crate::base::limits::{
 };
 use crate::base::slot::Slot;
 use crate::store::archive::Archive;
-use crate::store::effect::{Effect, encode};
+use crate::store::effect::encode;
 use crate::store::keyspace::dormant::{DormantTable, Origin};
 use crate::store::keyspace::{Keyspace, slot_index};
 use crate::store::object::{Entry, Value};
@@ -32,6 +31,8 @@ use crate::sys::cell::Held;
 
 /// Least cost of a piece of work, in bytes: what does not make bytes takes time too.
 const WORK_BYTES_MIN: usize = 64;
+/// Entries that are fetched before they are archived.
+const PREFETCHED_AHEAD: usize = 12;
 
 /// An archive for the snapshot: of one table or of a part of one. Parts of a table are to be kept in the order in which they were made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +147,13 @@ impl Saver {
             return WORK_BYTES_MIN;
         }
         let before = self.made_bytes;
+        // Entries lie anywhere: fetched early, their misses overlap.
+        let mut ahead = table.iter();
+        ahead.by_ref().take(PREFETCHED_AHEAD).for_each(Entry::prefetch);
         for entry in table.iter() {
+            if let Some(next) = ahead.next() {
+                next.prefetch();
+            }
             self.save_entry(place, entry);
             if self.archive.bytes() >= ARCHIVE_BYTES {
                 self.finish(place);
@@ -204,12 +211,8 @@ impl Saver {
             && self.effects.len() < goal
         {
             let (key, effects) = (&*piece.key, &mut self.effects);
-            next = match &piece.value {
-                Value::String(string) => part_of_string(key, string, from, goal, effects),
-                value => value.as_ref().effects_part(key, from, VALUE_STEP, &mut |effect| {
-                    encode(0, &effect, effects);
-                }),
-            };
+            let value = piece.value.as_ref();
+            next = value.effects_part(key, from, VALUE_STEP, &mut |effect| encode(0, &effect, effects));
         }
         let (expire_at_ms, clock) = (piece.expire_at_ms, piece.clock);
         self.archive.push_effects(&piece.key, expire_at_ms, clock, is_first, next.is_none(), &self.effects);
@@ -259,19 +262,6 @@ fn is_large(value: &Value) -> bool {
         Value::String(string) => string.len() > ARCHIVED_STRING_BYTES_MAX,
         value => value.allocated_bytes() > ARCHIVED_VALUE_BYTES_MAX,
     }
-}
-
-/// The effect that builds the next part of a string; where to go on.
-fn part_of_string(key: &[u8], string: &[u8], from: u64, length: usize, effects: &mut Vec<u8>) -> Option<u64> {
-    let offset = from as usize;
-    let end = string.len().min(offset + length);
-    let bytes = &string[offset..end];
-    let effect = match offset {
-        0 => Effect::SetString { key, value: bytes, expire_at_ms: None },
-        _ => Effect::SetRange { key, offset, bytes },
-    };
-    encode(0, &effect, effects);
-    (end < string.len()).then_some(end as u64)
 }
 
 impl Keyspace {

@@ -176,9 +176,9 @@ impl List {
         let kept = nodes.into_iter().filter_map(|node| match node {
             Node::Packed(bytes) => {
                 let pack = Pack::new(bytes.to_vec());
-                (pack.len() > 0).then_some(Kept::Packed(pack))
+                (pack.len() > 0).then(|| pack.into())
             }
-            Node::Plain(bytes) => Some(Kept::Plain(bytes.into())),
+            Node::Plain(bytes) => Some(Kept::plain(bytes)),
         });
         let mut chain: Nodes = kept.collect();
         List(match chain.take_only_pack(|bytes, len| limit.allows(bytes, len)) {
@@ -211,7 +211,7 @@ impl List {
             && !limit.allows(pack.bytes().len() + bytes, pack.len() + added)
         {
             let pack = std::mem::take(pack);
-            let only = (pack.len() > 0).then_some(Kept::Packed(pack));
+            let only = (pack.len() > 0).then(|| Kept::from(pack));
             self.0 = Form::Chain(Box::new(only.into_iter().collect()));
         }
     }

@@ -4,26 +4,72 @@
 //! The nodes are those that Redis's quicklist would have: pushing fills the node at the end up to the limit, a full node in the
 //! middle is split where something is inserted, and neighbours are merged where both fit one node. They stand in a ring buffer
 //! rather than being linked, so finding an index reads their lengths one after the other: 1,500 of them for a million
-//! elements, 24 KB apart from the elements.
+//! elements, 24 KB apart from the elements. A copy of the chain shares the nodes until either changes one.
 
 use std::collections::{VecDeque, vec_deque};
+use std::ops::Deref;
 
 use crate::store::effect::End;
 use crate::store::list::limit::Limit;
 use crate::store::list::pack::Pack;
 use crate::store::list::wanted::Wanted;
 use crate::store::listpack::Item;
+use crate::sys::shared::{Shared, clone_ahead};
 
 /// One node, as it is kept.
 #[derive(Clone, Debug)]
 pub enum Kept {
     /// Some elements.
-    Packed(Pack),
+    Packed(SharedPack),
     /// One large element.
-    Plain(Box<[u8]>),
+    Plain(Shared<Box<[u8]>>),
+}
+
+/// A pack that copies of the list may have too. Its length stands here as well: whoever looks for an index reads those of many.
+#[derive(Clone, Debug)]
+pub struct SharedPack {
+    pack: Shared<Pack>,
+    len: u32,
+}
+
+impl SharedPack {
+    /// How many elements.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    #[inline]
+    fn change<R>(&mut self, change: impl FnOnce(&mut Pack) -> R) -> R {
+        let pack = self.pack.make_mut();
+        let result = change(pack);
+        self.len = pack.len() as u32;
+        result
+    }
+}
+
+impl Deref for SharedPack {
+    type Target = Pack;
+
+    #[inline]
+    fn deref(&self) -> &Pack {
+        &self.pack
+    }
+}
+
+impl From<Pack> for Kept {
+    fn from(pack: Pack) -> Kept {
+        let len = pack.len() as u32;
+        Kept::Packed(SharedPack { pack: Shared::new(pack), len })
+    }
 }
 
 impl Kept {
+    /// A node that is one large element.
+    pub fn plain(element: &[u8]) -> Kept {
+        Kept::Plain(Shared::new(element.into()))
+    }
+
     #[inline]
     pub fn len(&self) -> usize {
         match self {
@@ -32,30 +78,44 @@ impl Kept {
         }
     }
 
-    fn allocated_bytes(&self) -> usize {
+    pub fn allocated_bytes(&self) -> usize {
         match self {
-            Kept::Packed(pack) => pack.allocated_bytes(),
-            Kept::Plain(bytes) => bytes.len(),
+            Kept::Packed(pack) => Shared::<Pack>::ALLOCATED_BYTES + pack.allocated_bytes(),
+            Kept::Plain(bytes) => Shared::<Box<[u8]>>::ALLOCATED_BYTES + bytes.len(),
         }
     }
 
     /// A node between others, of one element.
     fn single(element: &[u8], limit: Limit) -> Kept {
         if limit.is_plain(element.len()) {
-            Kept::Plain(element.into())
+            Kept::plain(element)
         } else {
-            Kept::Packed(Pack::single(Item::Bytes(element)))
+            Pack::single(Item::Bytes(element)).into()
         }
     }
 
-    /// The pack, if an element of `added` bytes may join it.
+    /// Whether an element of `added` bytes may join it.
     #[inline]
-    fn with_room(&mut self, added: usize, limit: Limit) -> Option<&mut Pack> {
+    fn has_room(&self, added: usize, limit: Limit) -> bool {
         match self {
-            Kept::Packed(pack) => {
-                limit.allows_one_more(pack.bytes().len(), pack.len(), added).then_some(pack)
-            }
+            Kept::Packed(pack) => limit.allows_one_more(pack.bytes().len(), pack.len(), added),
+            Kept::Plain(_) => false,
+        }
+    }
+
+    /// Changes it if it is a pack.
+    #[inline]
+    fn change<R>(&mut self, change: impl FnOnce(&mut Pack) -> R) -> Option<R> {
+        match self {
+            Kept::Packed(pack) => Some(pack.change(change)),
             Kept::Plain(_) => None,
+        }
+    }
+
+    fn prefetch(&self) {
+        match self {
+            Kept::Packed(pack) => pack.pack.prefetch(),
+            Kept::Plain(element) => element.prefetch(),
         }
     }
 }
@@ -71,8 +131,7 @@ pub struct Nodes {
 
 impl Clone for Nodes {
     fn clone(&self) -> Nodes {
-        // A copy has nothing to spare: its bytes are counted anew.
-        self.nodes.iter().cloned().collect()
+        Nodes { nodes: clone_ahead(self.nodes.iter(), Kept::prefetch).collect(), ..*self }
     }
 }
 
@@ -164,7 +223,7 @@ impl Nodes {
             return None;
         }
         match self.nodes.pop_front()? {
-            Kept::Packed(pack) => Some(pack),
+            Kept::Packed(pack) => Some(pack.pack.into_value()),
             Kept::Plain(_) => None,
         }
     }
@@ -181,27 +240,22 @@ impl Nodes {
         };
         if let Some(last) = at_end {
             let before = last.allocated_bytes();
-            if let Some(pack) = last.with_room(element.len(), limit) {
-                match end {
+            if last.has_room(element.len(), limit) {
+                last.change(|pack| match end {
                     End::Left => pack.push_front(item),
                     End::Right => pack.push_back(item),
-                }
+                });
                 self.node_bytes = self.node_bytes + last.allocated_bytes() - before;
                 return;
             }
             // It is no end any more.
-            if let Kept::Packed(pack) = last {
-                pack.seal();
-            }
+            last.change(Pack::seal);
             self.node_bytes = self.node_bytes + last.allocated_bytes() - before;
         }
-        let node = if limit.is_plain(element.len()) {
-            Kept::Plain(element.into())
-        } else {
-            Kept::Packed(match end {
-                End::Left => Pack::first_at_front(item),
-                End::Right => Pack::first_at_back(item),
-            })
+        let node = match end {
+            _ if limit.is_plain(element.len()) => Kept::plain(element),
+            End::Left => Pack::first_at_front(item).into(),
+            End::Right => Pack::first_at_back(item).into(),
         };
         self.node_bytes += node.allocated_bytes();
         match end {
@@ -223,10 +277,10 @@ impl Nodes {
             let before = last.allocated_bytes();
             match last {
                 Kept::Packed(pack) if left < pack.len() => {
-                    match end {
+                    pack.change(|pack| match end {
                         End::Left => pack.remove_front(left),
                         End::Right => pack.remove_back(left),
-                    }
+                    });
                     self.node_bytes = self.node_bytes + last.allocated_bytes() - before;
                     return;
                 }
@@ -257,11 +311,11 @@ impl Nodes {
             }
             return self.insert_node(at, Kept::single(element, limit));
         }
-        let Kept::Packed(pack) = &mut self.nodes[at] else { unreachable!("a plain node has one element") };
-        let before = pack.allocated_bytes();
-        let behind = pack.split_off(inside);
-        self.node_bytes = self.node_bytes + pack.allocated_bytes() - before;
-        self.insert_node(at + 1, Kept::Packed(behind));
+        let node = &mut self.nodes[at];
+        let before = node.allocated_bytes();
+        let behind = node.change(|pack| pack.split_off(inside)).expect("a plain node has one element");
+        self.node_bytes = self.node_bytes + node.allocated_bytes() - before;
+        self.insert_node(at + 1, behind.into());
         self.insert_node(at + 1, Kept::single(element, limit));
         self.merge_around(at + 1, limit);
     }
@@ -273,14 +327,14 @@ impl Nodes {
         let before = node.allocated_bytes();
         let fits = match node {
             Kept::Plain(bytes) if limit.is_plain(element.len()) => {
-                *bytes = element.into();
+                *bytes = Shared::new(element.into());
                 true
             }
             Kept::Packed(pack)
                 if pack.len() > 1
                     && limit.allows_one_more(pack.bytes().len(), pack.len() - 1, element.len()) =>
             {
-                pack.replace(inside, Item::Bytes(element));
+                pack.change(|pack| pack.replace(inside, Item::Bytes(element)));
                 true
             }
             _ if node.len() == 1 => {
@@ -304,7 +358,7 @@ impl Nodes {
         let before = node.allocated_bytes();
         match node {
             Kept::Packed(pack) if pack.len() > 1 => {
-                pack.remove(inside);
+                pack.change(|pack| pack.remove(inside));
                 self.node_bytes = self.node_bytes + node.allocated_bytes() - before;
                 self.merge_small(at, limit);
             }
@@ -335,12 +389,12 @@ impl Nodes {
                     found.search(pack, wanted, end, left);
                     found.report(end, first, &mut removed);
                     if !found.positions.is_empty() {
-                        pack.remove_all(&found.positions);
+                        pack.change(|pack| pack.remove_all(&found.positions));
                     }
                 }
                 Kept::Plain(bytes) if wanted.is(Item::Bytes(bytes)) => {
                     removed(first);
-                    *node = Kept::Packed(Pack::default());
+                    *node = Pack::default().into();
                 }
                 Kept::Plain(_) => {}
             }
@@ -383,11 +437,15 @@ impl Nodes {
         let is_end = at == 0 || at + 1 == self.nodes.len();
         let node = &mut self.nodes[at];
         let before = node.allocated_bytes();
-        let Some(pack) = node.with_room(added, limit) else { return false };
-        change(pack);
-        if !is_end {
-            pack.seal();
+        if !node.has_room(added, limit) {
+            return false;
         }
+        node.change(|pack| {
+            change(pack);
+            if !is_end {
+                pack.seal();
+            }
+        });
         self.node_bytes = self.node_bytes + node.allocated_bytes() - before;
         true
     }
@@ -402,10 +460,12 @@ impl Nodes {
         if !may(first, second) {
             return false;
         }
-        let Some(Kept::Packed(second)) = self.nodes.remove(at + 1) else { unreachable!("it was there") };
-        let Kept::Packed(first) = &mut self.nodes[at] else { unreachable!("it was there") };
+        let Some(second) = self.nodes.remove(at + 1) else { unreachable!("it was there") };
+        let first = &mut self.nodes[at];
         let before = first.allocated_bytes() + second.allocated_bytes();
-        first.append(&second);
+        if let Kept::Packed(second) = &second {
+            first.change(|first| first.append(second));
+        }
         self.node_bytes = self.node_bytes + first.allocated_bytes() - before;
         true
     }
@@ -446,7 +506,7 @@ impl Nodes {
                 && count > 2
                 && may_merge_small(limit, last, pack)
             {
-                last.append(pack);
+                last.change(|last| last.append(pack));
                 count -= 1;
             } else {
                 swept.push_back(node);

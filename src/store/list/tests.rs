@@ -24,10 +24,10 @@ impl List {
                 Kept::Packed(pack) => {
                     Listpack::checked(pack.bytes()).expect("a sound listpack");
                     assert_eq!(pack.view().iter().count(), pack.len());
-                    bytes += pack.allocated_bytes();
                 }
-                Kept::Plain(element) => bytes += element.len(),
+                Kept::Plain(_) => {}
             }
+            bytes += node.allocated_bytes();
         }
         assert_eq!(len, nodes.len());
         assert_eq!(bytes, nodes.node_bytes());
@@ -172,8 +172,12 @@ proptest! {
     ) {
         let limits = EncodingLimits { list_node_size: size, ..EncodingLimits::default() };
         let (mut list, mut oracle) = (List::default(), VecDeque::new());
+        let mut copies = Vec::new();
         for (step, look) in steps.iter().zip(looks) {
             run(&mut list, &mut oracle, step, &limits);
+            if look % 8 == 0 {
+                copies.push((list.clone(), oracle.clone()));
+            }
             list.verify();
             prop_assert_eq!(&list.elements(), &oracle);
             let view = list.view();
@@ -188,6 +192,10 @@ proptest! {
                 prop_assert_eq!(back, oracle.range(..=at).rev().cloned().collect::<Vec<_>>());
             }
             prop_assert!(view.get(oracle.len() as i64).is_none() && view.get(-1 - oracle.len() as i64).is_none());
+        }
+        for (copy, oracle) in copies {
+            copy.verify();
+            prop_assert_eq!(copy.elements(), oracle);
         }
     }
 }

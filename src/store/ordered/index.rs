@@ -2,23 +2,54 @@
 //!
 //! Linear hashing (Litwin 1980): small tables that split one at a time, in turn, as the whole grows, and merge in the opposite order as
 //! it shrinks. So the longest pause is the rehash of one table of some `2 * PART_IDS` ids, where one large table
-//! would rehash millions at once. The tables are hashbrown's, which place by the hash's low bits and compare its top
-//! seven; bits between those choose the table.
+//! would rehash millions at once. The tables are those of large hashes and sets (`store/cells`), which place by the hash's top 16 bits and
+//! compare them; bits far below those choose the table. A copy of the index shares them.
 
-use hashbrown::HashTable;
+use std::num::NonZeroU64;
 
+use crate::store::cells::{SharedCells, TableEntry};
 use crate::store::ordered::{MEMBERS_MAX, PART_IDS};
+use crate::store::table::tag_of;
+use crate::sys::shared::clone_ahead;
 
-/// The hash bits below this one place an id inside its table.
+/// The hash bits from this one on choose the table.
 const PART_SHIFT: u32 = 20;
+const TAG_SHIFT: u32 = 48;
 
-const _: () = assert!(PART_IDS * 4 < 1 << PART_SHIFT, "a table must not run into the bits that chose it");
-const _: () = assert!(MEMBERS_MAX / PART_IDS < 1 << (57 - PART_SHIFT), "nor into those it compares");
+const _: () =
+    assert!(MEMBERS_MAX / PART_IDS < 1 << (TAG_SHIFT - PART_SHIFT), "bits that choose are not compared");
 
-type Part = HashTable<u32>;
+/// An id with the top 16 bits of its member's hash.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tagged(NonZeroU64);
+
+impl Tagged {
+    #[inline]
+    fn new(hash: u64, id: u32) -> Tagged {
+        let word = u64::from(tag_of(hash)) << TAG_SHIFT | u64::from(id);
+        Tagged(NonZeroU64::new(word).expect("ids begin with 1"))
+    }
+
+    #[inline]
+    fn id(self) -> u32 {
+        self.0.get() as u32
+    }
+}
+
+impl TableEntry for Tagged {
+    #[inline]
+    fn tag(&self) -> u16 {
+        (self.0.get() >> TAG_SHIFT) as u16
+    }
+
+    /// There is nothing behind it.
+    fn prefetch(&self) {}
+}
+
+type Part = SharedCells<Tagged>;
 
 /// The index.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Index {
     /// The tables; those below the largest power of two have, in part, been split into those above.
     parts: Vec<Part>,
@@ -26,22 +57,26 @@ pub struct Index {
     bytes: usize,
 }
 
+impl Clone for Index {
+    fn clone(&self) -> Index {
+        Index { parts: clone_ahead(self.parts.iter(), Part::prefetch_owners).collect(), ..*self }
+    }
+}
+
 impl Index {
     /// The id with this hash that `is_it` accepts.
     #[inline]
-    pub fn find(&self, hash: u64, is_it: impl FnMut(&u32) -> bool) -> Option<u32> {
-        self.parts.get(self.part_of(hash))?.find(hash, is_it).copied()
+    pub fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let part = self.parts.get(self.part_of(hash))?;
+        part.view().find(tag_of(hash), |tagged| is_it(tagged.id())).map(|tagged| tagged.id())
     }
 
     /// Adds an id that is not there yet.
     pub fn insert(&mut self, hash: u64, id: u32, hash_of: impl Fn(u32) -> u64) {
         if self.parts.is_empty() {
-            self.parts.push(Part::new());
+            self.parts.push(Part::default());
         }
-        let at = self.part_of(hash);
-        let before = self.parts[at].allocation_size();
-        self.parts[at].insert_unique(hash, id, |&id| hash_of(id));
-        self.bytes += self.parts[at].allocation_size() - before;
+        self.change_part(hash, |part| part.insert(Tagged::new(hash, id)));
         self.len += 1;
         if self.len > self.parts.len() * PART_IDS {
             self.split(hash_of);
@@ -49,27 +84,25 @@ impl Index {
     }
 
     /// Removes an id.
-    pub fn remove(&mut self, hash: u64, id: u32, hash_of: impl Fn(u32) -> u64) {
-        let at = self.part_of(hash);
-        let found = self.parts[at].find_entry(hash, |&other| other == id);
-        found.expect("every member is indexed").remove();
+    pub fn remove(&mut self, hash: u64, id: u32) {
+        self.change_part(hash, |part| {
+            let at = part.view().position(tag_of(hash), |tagged| tagged.id() == id);
+            part.remove_at(at.expect("every member is indexed"));
+        });
         self.len -= 1;
         if self.len == 0 {
             *self = Index::default();
         } else if self.parts.len() > 1 && self.len < self.parts.len() * PART_IDS / 2 {
-            self.merge(hash_of);
-        } else if self.parts[at].len() * 4 < self.parts[at].capacity() {
-            let part = &mut self.parts[at];
-            let before = part.allocation_size();
-            part.shrink_to(part.len() * 2, |&id| hash_of(id));
-            self.bytes = self.bytes + part.allocation_size() - before;
+            self.merge();
         }
     }
 
     /// The member `from` is called `to` from now on.
     pub fn rename(&mut self, hash: u64, (from, to): (u32, u32)) {
-        let at = self.part_of(hash);
-        *self.parts[at].find_mut(hash, |&id| id == from).expect("every member is indexed") = to;
+        self.change_part(hash, |part| {
+            let found = part.find_mut(tag_of(hash), |tagged| tagged.id() == from);
+            *found.expect("every member is indexed") = Tagged::new(hash, to);
+        });
     }
 
     /// Bytes of the tables.
@@ -89,36 +122,42 @@ impl Index {
         if at < self.parts.len() { at } else { at - self.parts.len().next_power_of_two() / 2 }
     }
 
+    /// Changes the table that a hash belongs to, and keeps the sum of their bytes.
+    #[inline]
+    fn change_part(&mut self, hash: u64, change: impl FnOnce(&mut Part)) {
+        let at = self.part_of(hash);
+        let part = &mut self.parts[at];
+        let before = part.allocated_bytes();
+        change(part);
+        self.bytes = self.bytes - before + part.allocated_bytes();
+    }
+
     /// Divides the next table in turn between itself and a new one at the end.
     fn split(&mut self, hash_of: impl Fn(u32) -> u64) {
         let count = self.parts.len();
         let at = count - (count + 1).next_power_of_two() / 2;
         let old = std::mem::take(&mut self.parts[at]);
-        self.bytes -= old.allocation_size();
-        self.parts.push(Part::new());
-        let moved: Vec<(u64, u32)> = old.into_iter().map(|id| (hash_of(id), id)).collect();
-        let upper = moved.iter().filter(|(hash, _)| self.part_of(*hash) == count).count();
-        self.parts[at] = Part::with_capacity(moved.len() - upper);
-        self.parts[count] = Part::with_capacity(upper);
-        for (hash, id) in moved {
-            let to = self.part_of(hash);
-            self.parts[to].insert_unique(hash, id, |&id| hash_of(id));
+        self.bytes -= old.allocated_bytes();
+        self.parts.push(Part::default());
+        let is_lower = |tagged: &Tagged| self.part_of(hash_of(tagged.id())) == at;
+        let (lower, upper): (Vec<Tagged>, Vec<Tagged>) = old.into_entries().into_iter().partition(is_lower);
+        for (at, entries) in [(at, lower), (count, upper)] {
+            self.parts[at] = Part::from_ordered(entries);
+            self.bytes += self.parts[at].allocated_bytes();
         }
-        self.bytes += self.parts[at].allocation_size() + self.parts[count].allocation_size();
     }
 
     /// Puts the last table back into the one it was split from.
-    fn merge(&mut self, hash_of: impl Fn(u32) -> u64) {
+    fn merge(&mut self) {
         let last = self.parts.pop().expect("there is more than one");
         let at = self.parts.len() - (self.parts.len() + 1).next_power_of_two() / 2;
         let old = std::mem::take(&mut self.parts[at]);
-        self.bytes -= last.allocation_size() + old.allocation_size();
-        let mut part = Part::with_capacity(last.len() + old.len());
-        for id in last.into_iter().chain(old) {
-            part.insert_unique(hash_of(id), id, |&id| hash_of(id));
-        }
-        self.bytes += part.allocation_size();
-        self.parts[at] = part;
+        self.bytes -= last.allocated_bytes() + old.allocated_bytes();
+        let mut entries = old.into_entries();
+        entries.extend(last.into_entries());
+        entries.sort_by_key(Tagged::tag);
+        self.parts[at] = Part::from_ordered(entries);
+        self.bytes += self.parts[at].allocated_bytes();
         if self.parts.len() * 4 < self.parts.capacity() {
             self.parts.shrink_to(self.parts.len() * 2);
         }
@@ -128,11 +167,12 @@ impl Index {
     #[cfg(test)]
     pub fn check(&self, hash_of: impl Fn(u32) -> u64) {
         for (at, part) in self.parts.iter().enumerate() {
-            assert!(part.iter().all(|id| self.part_of(hash_of(*id)) == at));
-            assert!(part.iter().all(|id| part.find(hash_of(*id), |other| other == id).is_some()));
+            let hashes = || part.view().iter().map(|tagged| (hash_of(tagged.id()), *tagged));
+            assert!(hashes().all(|(hash, tagged)| self.part_of(hash) == at && tagged.tag() == tag_of(hash)));
+            assert!(hashes().all(|(hash, tagged)| self.find(hash, |id| id == tagged.id()).is_some()));
         }
         assert_eq!(self.len, self.parts.iter().map(Part::len).sum::<usize>());
-        assert_eq!(self.bytes, self.parts.iter().map(Part::allocation_size).sum::<usize>());
+        assert_eq!(self.bytes, self.parts.iter().map(Part::allocated_bytes).sum::<usize>());
         assert!(self.len <= self.parts.len() * PART_IDS);
     }
 }

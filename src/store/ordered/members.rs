@@ -1,7 +1,9 @@
 //! Owns the bytes and the score of every member of one sorted set, each once, under a 32-bit id. Tree and index hold ids.
 //! Never looks a member up by its bytes and never orders two of them.
 //!
-//! Slots come in chunks, so growing never moves one. Removed slots are chained and reused; once more are free than are in use, the
+//! Slots come in chunks, so growing never moves one, and a copy of the members shares the chunks until either changes one. A chunk's
+//! count of owners takes the place of its first slot: no id has that place, so ids begin with 1.
+//! Removed slots are chained and reused; once more are free than are in use, the
 //! last slot's member is moved into a free one (`next_move`), two steps for each removal, until few are free: memory follows the set
 //! down without a pause. Moving one costs as much as removing one, so it begins late. Members only ever move to smaller ids: a walk
 //! from the last id to the first misses none that stays, which is all that ZSCAN promises.
@@ -10,6 +12,7 @@ use std::convert::Infallible;
 
 use crate::store::ordered::{CHUNK_SLOTS, SHORT_BYTES_MAX};
 use crate::sys::cell::{Cell, Payload, prefetch};
+use crate::sys::shared::{SHARED_HEADER_BYTES, Shared, clone_ahead};
 
 /// No id.
 pub const NONE: u32 = u32::MAX;
@@ -35,7 +38,28 @@ const _: () = assert!(size_of::<Name>() == 16, "a short name has no padding and 
 const _: () = assert!(size_of::<Slot>() == 24);
 const _: () = assert!(SHORT_BYTES_MAX <= u8::MAX as usize);
 
-type Chunk = Box<[Slot; CHUNK_SLOTS]>;
+/// Places of a chunk that hold slots.
+const USED_SLOTS: usize = CHUNK_SLOTS - 1;
+/// What is left of the first place beside the count of owners.
+const UNUSED_BYTES: usize = size_of::<Slot>() - SHARED_HEADER_BYTES;
+
+#[derive(Clone)]
+#[repr(C)]
+struct Chunk {
+    /// So that a slot stands at its place times its size.
+    _unused: [u8; UNUSED_BYTES],
+    slots: [Slot; USED_SLOTS],
+}
+
+impl Chunk {
+    fn new() -> Chunk {
+        let free = |_| Slot { score: 0.0, name: Name::Free { prev: NONE, next: NONE } };
+        Chunk { _unused: [0; UNUSED_BYTES], slots: std::array::from_fn(free) }
+    }
+}
+
+const CHUNK_BYTES: usize = SHARED_HEADER_BYTES + size_of::<Chunk>();
+const _: () = assert!(CHUNK_BYTES == CHUNK_SLOTS * size_of::<Slot>());
 
 impl Clone for Name {
     fn clone(&self) -> Name {
@@ -62,9 +86,8 @@ impl Name {
 }
 
 /// The members.
-#[derive(Clone)]
 pub struct Members {
-    chunks: Vec<Chunk>,
+    chunks: Vec<Shared<Chunk>>,
     /// Slots in use or in the chain: those below this.
     top: u32,
     free_first: u32,
@@ -72,6 +95,12 @@ pub struct Members {
     long_bytes: usize,
     /// More slots were free than in use, and too many still are.
     gives_up_slots: bool,
+}
+
+impl Clone for Members {
+    fn clone(&self) -> Members {
+        Members { chunks: clone_ahead(self.chunks.iter(), Shared::prefetch).collect(), ..*self }
+    }
 }
 
 impl Default for Members {
@@ -91,7 +120,7 @@ impl Members {
     /// How many members there are.
     #[inline]
     pub fn len(&self) -> usize {
-        (self.top - self.free) as usize
+        self.top as usize - self.top.div_ceil(CHUNK_SLOTS as u32) as usize - self.free as usize
     }
 
     /// One more than the largest id.
@@ -136,6 +165,9 @@ impl Members {
 
     /// The bytes and score of an id, if it is in use.
     pub fn get(&self, id: u32) -> Option<(&[u8], f64)> {
+        if (id as usize).is_multiple_of(CHUNK_SLOTS) {
+            return None;
+        }
         let slot = self.slot(id);
         (!matches!(slot.name, Name::Free { .. })).then(|| (self.bytes(id), slot.score))
     }
@@ -195,14 +227,14 @@ impl Members {
 
     /// Bytes of slots and long members.
     pub fn allocated_bytes(&self) -> usize {
-        self.chunks.len() * size_of::<[Slot; CHUNK_SLOTS]>()
-            + self.chunks.capacity() * size_of::<Chunk>()
+        self.chunks.len() * CHUNK_BYTES
+            + self.chunks.capacity() * size_of::<Shared<Chunk>>()
             + self.long_bytes
     }
 
     /// Frees some slots, and says how many. No slot can be asked for from then on.
     pub fn free_chunk(&mut self) -> Option<usize> {
-        self.chunks.pop().map(|chunk| chunk.len())
+        self.chunks.pop().map(|chunk| if chunk.is_shared() { 1 } else { USED_SLOTS })
     }
 
     fn take_slot(&mut self) -> u32 {
@@ -211,9 +243,11 @@ impl Members {
             self.unchain(id);
             return id;
         }
-        if self.top as usize == self.chunks.len() * CHUNK_SLOTS {
-            let free = |_| Slot { score: 0.0, name: Name::Free { prev: NONE, next: NONE } };
-            self.chunks.push(Box::new(std::array::from_fn(free)));
+        if (self.top as usize).is_multiple_of(CHUNK_SLOTS) {
+            if self.top as usize == self.chunks.len() * CHUNK_SLOTS {
+                self.chunks.push(Shared::new(Chunk::new()));
+            }
+            self.top += 1;
         }
         self.top += 1;
         self.top - 1
@@ -237,6 +271,9 @@ impl Members {
     /// The last slot is free and unchained: gives it up, and a chunk once two are unused.
     fn drop_last(&mut self) {
         self.top -= 1;
+        if self.top as usize % CHUNK_SLOTS == 1 {
+            self.top -= 1;
+        }
         let used = (self.top as usize).div_ceil(CHUNK_SLOTS);
         if self.chunks.len() > used + 1 {
             self.chunks.pop();
@@ -253,13 +290,13 @@ impl Members {
     #[inline]
     fn slot(&self, id: u32) -> &Slot {
         let at = id as usize;
-        &self.chunks[at / CHUNK_SLOTS][at % CHUNK_SLOTS]
+        &self.chunks[at / CHUNK_SLOTS].slots[(at % CHUNK_SLOTS).wrapping_sub(1)]
     }
 
     #[inline]
     fn slot_mut(&mut self, id: u32) -> &mut Slot {
         let at = id as usize;
-        &mut self.chunks[at / CHUNK_SLOTS][at % CHUNK_SLOTS]
+        &mut self.chunks[at / CHUNK_SLOTS].make_mut().slots[(at % CHUNK_SLOTS).wrapping_sub(1)]
     }
 
     /// Panics unless chain and sums are as the fields say.
@@ -271,9 +308,10 @@ impl Members {
             assert!(prev == prev_of && at < self.top);
             (prev_of, at, chained) = (at, next, chained + 1);
         }
-        let unused = (0..self.top).filter(|id| self.get(*id).is_none()).count();
+        let ids = || (0..self.top).filter(|id| !(*id as usize).is_multiple_of(CHUNK_SLOTS));
+        let unused = ids().filter(|id| self.get(*id).is_none()).count();
         assert_eq!((chained, unused), (self.free, self.free as usize));
-        assert_eq!(self.long_bytes, (0..self.top).map(|id| self.slot(id).name.long_bytes()).sum::<usize>());
+        assert_eq!(self.long_bytes, ids().map(|id| self.slot(id).name.long_bytes()).sum::<usize>());
         assert!(self.chunks.len() <= (self.top as usize).div_ceil(CHUNK_SLOTS) + 1);
     }
 }

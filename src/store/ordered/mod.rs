@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! members   id -> score, bytes           a slab; each member's bytes are here and nowhere else
-//! index     hash of bytes -> id          linear hashing over hashbrown tables
+//! index     hash of bytes -> id          linear hashing over small tables
 //! tree      rank -> score, id            a counted B+-tree; compares bytes only where scores are equal
 //! ```
 //!
@@ -38,29 +38,28 @@ use members::Members;
 use node::Entry;
 use tree::{Position, Tree};
 
+use crate::base::limits::TABLE_ENTRIES_MAX;
 use crate::store::table::hash_key;
 
-/// Members of one set: ids are 32 bits, and one of them means none.
-pub const MEMBERS_MAX: usize = u32::MAX as usize - 1;
+/// Members of one set: ids are 32 bits, one in `CHUNK_SLOTS` is of no member, and the last means none.
+pub const MEMBERS_MAX: usize = u32::MAX as usize / CHUNK_SLOTS * (CHUNK_SLOTS - 1);
 /// A member up to this long is kept in its slot, bytes.
 const SHORT_BYTES_MAX: usize = 14;
-/// Slots allocated together.
+/// Slots allocated together, counted with what takes the place of the first.
 const CHUNK_SLOTS: usize = 128;
-/// Ids that a table of the index holds on average before the next one splits; at most some twice as many are rehashed at once. A little
-/// less than half of what 1,024 buckets hold, so that few tables outgrow those.
+/// Ids that a table of the index holds on average before the next one splits; at most some twice as many are rehashed at once.
 const PART_IDS: usize = 424;
-/// One node of the tree: one of the allocator's size classes, with no unused end.
+/// One node of the tree with its count of owners: one of the allocator's size classes, with next to no unused end.
 const NODE_BYTES: usize = 1024;
 /// Entries of a full leaf.
-const LEAF_ENTRIES: usize = 84;
+const LEAF_ENTRIES: usize = 83;
 /// Children of a full inner node.
-const INNER_CHILDREN: usize = 51;
+const INNER_CHILDREN: usize = 50;
 /// Steps for each removal in which slots are given up: more than one, so that the free ones become fewer.
 const MOVES_PER_REMOVAL: usize = 2;
 
 const _: () = assert!(CHUNK_SLOTS.is_power_of_two());
-const _: () = assert!(PART_IDS * 2 < 1024 / 8 * 7);
-const _: () = assert!(LEAF_ENTRIES * 12 + 10 <= NODE_BYTES && INNER_CHILDREN * 20 + 2 <= NODE_BYTES);
+const _: () = assert!(PART_IDS * 2 < TABLE_ENTRIES_MAX);
 const _: () = assert!(MOVES_PER_REMOVAL > 1);
 
 /// Members in order.
@@ -276,7 +275,7 @@ impl Ordered {
 
     #[inline]
     fn find(&self, hash: u64, member: &[u8]) -> Option<u32> {
-        self.index.find(hash, |&id| self.members.bytes(id) == member)
+        self.index.find(hash, |id| self.members.bytes(id) == member)
     }
 
     fn rank_of(&self, key: (f64, &[u8])) -> usize {
@@ -331,8 +330,7 @@ impl Ordered {
 
 /// Drops a member that has left the tree, or is about to.
 fn forget(members: &mut Members, index: &mut Index, id: u32) {
-    let hash_of = |id| hash_key(members.bytes(id));
-    index.remove(hash_of(id), id, hash_of);
+    index.remove(hash_key(members.bytes(id)), id);
     members.remove(id);
 }
 
@@ -343,7 +341,7 @@ impl std::fmt::Debug for Ordered {
 }
 
 /// Whether an entry is before a score and member.
-#[inline]
+#[inline(always)]
 fn precedes(members: &Members, entry: Entry, (score, member): (f64, &[u8])) -> bool {
     entry.score < score || (entry.score == score && members.bytes(entry.id) < member)
 }

@@ -1,10 +1,12 @@
 //! The nodes of the tree: fixed arrays, one per field, that fill an allocation of `NODE_BYTES` and are searched by binary search.
-//! Knows nothing of the tree's shape but what one node holds, and never looks at a member.
+//! Knows nothing of the tree's shape but what one node holds, and never looks at a member. A copy of the tree shares its nodes until either
+//! changes one.
 
 use std::ops::{Index, IndexMut, Range};
 
 use crate::store::ordered::members::NONE;
 use crate::store::ordered::{INNER_CHILDREN, LEAF_ENTRIES, NODE_BYTES};
+use crate::sys::shared::{SHARED_HEADER_BYTES, Shared, clone_ahead};
 
 /// A score and the id of its member.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +29,7 @@ pub struct Child {
 }
 
 /// What both kinds of node can do: keep up to `CAPACITY` items in order.
-pub trait Node {
+pub trait Node: Clone {
     /// An entry or a child.
     type Item;
     /// Items it has room for.
@@ -69,7 +71,12 @@ pub struct Inner {
     len: u16,
 }
 
-const _: () = assert!(size_of::<Leaf>() == NODE_BYTES && size_of::<Inner>() == NODE_BYTES);
+/// A node with its count of owners.
+const fn node_bytes<N>() -> usize {
+    SHARED_HEADER_BYTES + size_of::<N>()
+}
+
+const _: () = assert!(node_bytes::<Leaf>() <= NODE_BYTES && node_bytes::<Inner>() <= NODE_BYTES);
 const _: () = assert!(Leaf::LEN_MIN >= 2 && Inner::LEN_MIN >= 2, "a merge must leave a node that holds");
 
 impl Leaf {
@@ -240,13 +247,19 @@ fn insert_column<T: Copy>(column: &mut [T], len: usize, at: usize, items: &[T]) 
 
 /// Nodes of one kind, by number. A number is used again once its node is gone. The list of nodes ends with one that is there: it may stay
 /// as long as the set's largest size made it, 12 bytes for a node that is gone, until the set is empty.
-#[derive(Clone)]
 pub struct Pool<N> {
-    nodes: Vec<Option<Box<N>>>,
+    nodes: Vec<Option<Shared<N>>>,
     used: usize,
     /// Numbers to use again, among them some behind the list's end since it became shorter. The list grows only when this
     /// is empty, so none of those can be in use.
     free: Vec<u32>,
+}
+
+impl<N> Clone for Pool<N> {
+    fn clone(&self) -> Pool<N> {
+        let nodes = clone_ahead(self.nodes.iter(), |node| node.iter().for_each(Shared::prefetch));
+        Pool { nodes: nodes.collect(), free: self.free.clone(), ..*self }
+    }
 }
 
 impl<N> Default for Pool<N> {
@@ -264,17 +277,17 @@ impl<N> Index<u32> for Pool<N> {
     }
 }
 
-impl<N> IndexMut<u32> for Pool<N> {
+impl<N: Clone> IndexMut<u32> for Pool<N> {
     #[inline]
     fn index_mut(&mut self, node: u32) -> &mut N {
-        self.nodes[node as usize].as_mut().expect("nodes are dropped with the links to them")
+        self.nodes[node as usize].as_mut().expect("nodes are dropped with the links to them").make_mut()
     }
 }
 
 impl<N: Node> Pool<N> {
     /// Adds an empty node.
     pub fn add(&mut self) -> u32 {
-        let node = Some(Box::new(N::new()));
+        let node = Some(Shared::new(N::new()));
         self.used += 1;
         while let Some(number) = self.free.pop() {
             if let Some(room) = self.nodes.get_mut(number as usize) {
@@ -307,8 +320,9 @@ impl<N: Node> Pool<N> {
     /// Adds an item to a node, or to it and a new one behind it, whose number it returns, if the node is full. On the tree's edge the
     /// old node stays as full as it is: sets that are filled in order are packed.
     pub fn insert(&mut self, node: u32, at: usize, item: N::Item, edge: Edge) -> Option<u32> {
-        if self[node].len() < N::CAPACITY {
-            self[node].insert(at, item);
+        let old = &mut self[node];
+        if old.len() < N::CAPACITY {
+            old.insert(at, item);
             return None;
         }
         let middle = match edge {
@@ -350,8 +364,8 @@ impl<N: Node> Pool<N> {
 
     /// Bytes of the nodes and the lists of them.
     pub fn allocated_bytes(&self) -> usize {
-        self.len() * size_of::<N>()
-            + self.nodes.capacity() * size_of::<Option<Box<N>>>()
+        self.len() * node_bytes::<N>()
+            + self.nodes.capacity() * size_of::<Option<Shared<N>>>()
             + self.free.capacity() * size_of::<u32>()
     }
 
@@ -363,7 +377,7 @@ impl<N: Node> Pool<N> {
     fn pair(&mut self, one: u32, other: u32) -> (&mut N, &mut N) {
         let pair = self.nodes.get_disjoint_mut([one as usize, other as usize]);
         let Ok([Some(one), Some(other)]) = pair else { unreachable!("two nodes of the tree") };
-        (one, other)
+        (one.make_mut(), other.make_mut())
     }
 }
 

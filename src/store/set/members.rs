@@ -7,7 +7,7 @@ use crate::store::table::{SlotTable, hash_key, tag_of};
 use crate::sys::pair::Pair;
 
 /// The members. Each is a pair without a value.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Members {
     table: SlotTable<Pair>,
     /// Bytes of all members' allocations.
@@ -88,14 +88,6 @@ impl Members {
     #[inline]
     pub fn allocated_bytes(&self) -> usize {
         self.table.allocated_bytes() + self.member_bytes
-    }
-}
-
-impl Clone for Members {
-    fn clone(&self) -> Members {
-        let mut copy = Members::default();
-        self.iter().for_each(|member| copy.insert_new(hash_key(member), member));
-        copy
     }
 }
 

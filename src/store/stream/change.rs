@@ -47,18 +47,12 @@ impl Change<'_, Stream> {
             bytes.len() + sum < bytes_max
                 && (entries_max == 0 || Node::new(master, bytes).total() < entries_max)
         };
-        match stream.nodes.last_entry() {
-            Some(mut last) if has_room(*last.key(), last.get()) => {
-                let (master, bytes) = (*last.key(), last.get_mut());
-                let before = bytes.capacity();
-                node::push(bytes, master, id, fields);
-                stream.node_bytes = stream.node_bytes + bytes.capacity() - before;
+        match stream.nodes.last() {
+            Some((master, bytes)) if has_room(master, bytes) => {
+                let last = stream.nodes.len() - 1;
+                stream.nodes.change(last, |bytes, master| node::push(bytes, master, id, fields));
             }
-            _ => {
-                let bytes = node::create(id, fields);
-                stream.node_bytes += bytes.capacity();
-                stream.nodes.insert(id, bytes);
-            }
+            _ => stream.nodes.push(id, node::create(id, fields)),
         }
         stream.length += 1;
         stream.entries_added = stream.entries_added.wrapping_add(1);
@@ -77,20 +71,17 @@ impl Change<'_, Stream> {
     /// Removes the entry with this id. Returns whether there was one.
     pub fn delete(&mut self, id: StreamId) -> bool {
         let stream = &mut *self.value;
-        let Some((&master, bytes)) = stream.nodes.range_mut(..=id).next_back() else { return false };
+        let Some(at) = stream.nodes.count_up_to(id).checked_sub(1) else { return false };
+        let Some((master, bytes)) = stream.nodes.get(at) else { return false };
         let node = Node::new(master, bytes);
         let is_last_of_node = node.live() == 1;
         if is_last_of_node {
             if node.entries().next().is_none_or(|entry| entry.id != id) {
                 return false;
             }
-            stream.remove_node(master);
-        } else {
-            let before = bytes.capacity();
-            if !node::delete(bytes, master, id) {
-                return false;
-            }
-            stream.node_bytes = stream.node_bytes + bytes.capacity() - before;
+            stream.nodes.remove(at);
+        } else if !stream.nodes.change(at, |bytes, master| node::delete(bytes, master, id)) {
+            return false;
         }
         stream.length -= 1;
         stream.max_deleted_id = stream.max_deleted_id.max(id);
@@ -292,9 +283,8 @@ impl Change<'_, Stream> {
 impl Stream {
     fn trim(&mut self, trim: &Trim) {
         let mut removed = 0;
-        while let Some(mut first) = self.nodes.first_entry() {
-            let master = *first.key();
-            let node = Node::new(master, first.get());
+        while let Some((master, bytes)) = self.nodes.get(0) {
+            let node = Node::new(master, bytes);
             let live = node.live();
             let is_whole = match trim.to {
                 TrimTo::Length(length) if self.length <= length => return,
@@ -307,35 +297,30 @@ impl Stream {
             let from_node = if is_whole {
                 live
             } else {
-                let bytes = first.get_mut();
-                let before = bytes.capacity();
-                let from_node = match trim.to {
+                match trim.to {
                     TrimTo::Length(length) => {
                         let mut excess = self.length - length;
-                        node::delete_until(bytes, master, |_| {
-                            let is_enough = excess == 0;
-                            excess = excess.saturating_sub(1);
-                            is_enough
+                        self.nodes.change(0, |bytes, master| {
+                            node::delete_until(bytes, master, |_| {
+                                let is_enough = excess == 0;
+                                excess = excess.saturating_sub(1);
+                                is_enough
+                            })
                         })
                     }
-                    TrimTo::Id(min) => node::delete_until(bytes, master, |id| id >= min),
-                };
-                self.node_bytes = self.node_bytes + bytes.capacity() - before;
-                from_node
+                    TrimTo::Id(min) => self
+                        .nodes
+                        .change(0, |bytes, master| node::delete_until(bytes, master, |id| id >= min)),
+                }
             };
             self.length -= from_node;
             removed += from_node;
             if from_node == live {
-                self.remove_node(master);
+                self.nodes.remove(0);
             }
             if !is_whole {
                 return;
             }
         }
-    }
-
-    fn remove_node(&mut self, master: StreamId) {
-        let bytes = self.nodes.remove(&master).expect("the node is there");
-        self.node_bytes -= bytes.capacity();
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn part(
     };
     let mut is_enough = false;
     if from < GROUPS {
-        for (at, (&master, bytes)) in (from..).zip(stream.nodes.iter().skip(from as usize)) {
+        for (at, (master, bytes)) in (from..).zip(stream.nodes.iter_from(from as usize)) {
             if is_enough {
                 return Some(at);
             }
@@ -51,19 +51,20 @@ pub(super) fn part(
             is_enough = group_head(key, name, group, &mut emit);
             told_of_group = 1;
         }
-        let pending = group.pending_in(StreamId::MIN..=StreamId::MAX).skip(told_of_group as usize - 1);
-        for (at, (id, pending)) in (told_of_group..).zip(pending) {
+        for (at, pending) in (told_of_group..).zip(group.pending_parts(told_of_group as usize - 1)) {
             if is_enough {
                 return place(at);
             }
-            is_enough = emit(Effect::StreamPending {
-                key,
-                group: name,
-                id: id.parts(),
-                consumer: group.owner(pending).name(),
-                delivered_ms: pending.delivered_ms,
-                deliveries: pending.deliveries,
-            });
+            for (id, pending) in pending {
+                is_enough = emit(Effect::StreamPending {
+                    key,
+                    group: name,
+                    id: id.parts(),
+                    consumer: group.owner(pending).name(),
+                    delivered_ms: pending.delivered_ms,
+                    deliveries: pending.deliveries,
+                });
+            }
         }
         told_of_group = 0;
     }

@@ -10,11 +10,13 @@
 //! and arbitrary ids make the count unknown, and `entries_read_at` says where it can be known again: at the last entry; at the first
 //! entry or before it, if nothing behind it was deleted.
 
+mod by_id;
 mod change;
 mod effects;
 mod group;
 mod id;
 mod node;
+mod nodes;
 mod range;
 mod shape;
 #[cfg(test)]
@@ -25,7 +27,7 @@ use std::collections::BTreeMap;
 use crate::store::collection::{Change, Collection};
 use crate::store::effect::Effect;
 use crate::store::object::{Kind, Packing, Value, ValueRef};
-use crate::store::stream::range::Nodes;
+use crate::store::stream::nodes::Nodes;
 
 pub use crate::store::stream::change::{Trim, TrimTo};
 pub use crate::store::stream::group::{Consumer, ConsumerParts, Group, GroupParts, Pending};
@@ -36,15 +38,10 @@ pub use crate::store::stream::range::{Range, RangeBack};
 /// Bytes that the fields and values of one entry may have together, and a node's listpack: Redis's `STREAM_LISTPACK_MAX_SIZE`.
 pub const ENTRY_BYTES_MAX: usize = 1 << 30;
 
-/// What a node takes in the tree of nodes besides its bytes: a slot of 40 bytes, 6 / 11 of them in use; an estimate.
-const NODE_SLOT_BYTES: usize = 40 * 11 / 6 * 11 / 10;
-
 /// A stream.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     nodes: Nodes,
-    /// Bytes of all nodes' listpacks, as allocated.
-    node_bytes: usize,
     length: u64,
     last_id: StreamId,
     first_id: StreamId,
@@ -80,13 +77,12 @@ impl Stream {
             if live == 0 {
                 continue;
             }
-            if stream.nodes.last_key_value().is_some_and(|(&before, _)| before >= master) {
+            if stream.nodes.last().is_some_and(|(before, _)| before >= master) {
                 return Err("stream nodes out of order");
             }
             last = last_live;
             stream.length += live;
-            stream.node_bytes += bytes.capacity();
-            stream.nodes.insert(master, bytes);
+            stream.nodes.push(master, bytes);
         }
         if last.is_some_and(|last| last > metadata.last_id) {
             return Err("stream with an entry behind its last id");
@@ -108,12 +104,12 @@ impl Stream {
 
     /// Its nodes in order: master id and listpack.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &[u8])> {
-        self.nodes.iter().map(|(&master, bytes)| (master, bytes.as_slice()))
+        self.nodes.iter_from(0)
     }
 
     /// How many nodes a radix tree of Redis would need for the master ids: what `XINFO STREAM` tells.
     pub fn radix_tree_nodes(&self) -> usize {
-        shape::radix_tree_nodes(self.nodes.keys().copied())
+        shape::radix_tree_nodes(self.nodes().map(|(master, _)| master))
     }
 
     /// Entries in it.
@@ -142,7 +138,7 @@ impl Stream {
     /// The id of the last entry that is still there.
     #[inline]
     pub fn last_entry_id(&self) -> Option<StreamId> {
-        let (&master, bytes) = self.nodes.last_key_value()?;
+        let (master, bytes) = self.nodes.last()?;
         node::Node::new(master, bytes).entries_back().next().map(|entry| entry.id)
     }
 
@@ -280,9 +276,9 @@ impl Collection for Stream {
         self.length == 0
     }
 
-    /// Nodes as allocated; trees, consumers and what is pending as estimated.
+    /// Nodes as allocated; consumers and what is pending as estimated.
     fn allocated_bytes(&self) -> usize {
-        self.node_bytes + self.nodes.len() * NODE_SLOT_BYTES + self.group_bytes
+        self.nodes.allocated_bytes() + self.group_bytes
     }
 
     fn encoding(_: &Stream) -> &'static str {
@@ -300,17 +296,15 @@ impl Collection for Stream {
     }
 
     fn free_part(&mut self, elements: usize) -> bool {
+        if self.nodes.free_part(elements) {
+            return true;
+        }
         let mut freed = 0;
         while freed < elements {
-            if self.nodes.pop_last().is_some() {
-                freed += 1;
-            } else if let Some(mut last) = self.groups.last_entry() {
-                match last.get_mut().free_part(elements - freed) {
-                    0 => drop(last.remove()),
-                    count => freed += count,
-                }
-            } else {
-                return false;
+            let Some(mut last) = self.groups.last_entry() else { return false };
+            match last.get_mut().free_part(elements - freed) {
+                0 => drop(last.remove()),
+                count => freed += count,
             }
         }
         true

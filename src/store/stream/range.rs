@@ -1,19 +1,15 @@
 //! The entries of a stream between two ids, in either direction. Owns the walk from node to node; never changes anything.
 
-use std::collections::{BTreeMap, btree_map};
-
 use crate::store::stream::id::StreamId;
 use crate::store::stream::node::{Entry, Node, NodeEntries, NodeEntriesBack};
-
-/// The nodes of a stream by their master ids.
-pub(super) type Nodes = BTreeMap<StreamId, Vec<u8>>;
+use crate::store::stream::nodes::{self, Nodes};
 
 /// The entries between two ids, the first one first. A copy of it walks from where it is, without searching again.
 #[derive(Clone, Debug)]
 pub struct Range<'a> {
     /// The first entry, which was found when the range was made.
     first: Option<Entry<'a>>,
-    nodes: btree_map::Range<'a, StreamId, Vec<u8>>,
+    nodes: nodes::Iter<'a>,
     node: Option<NodeEntries<'a>>,
     end: StreamId,
 }
@@ -21,8 +17,9 @@ pub struct Range<'a> {
 impl<'a> Range<'a> {
     /// The entries of `nodes` from `start` through `end`.
     pub(super) fn new(nodes: &'a Nodes, start: StreamId, end: StreamId) -> Range<'a> {
-        let first = nodes.range(..=start).next_back().map_or(start, |(&master, _)| master);
-        let mut range = Range { first: None, nodes: nodes.range(first..=end.max(first)), node: None, end };
+        let first = nodes.count_up_to(start).saturating_sub(1);
+        let nodes = nodes.between(first, nodes.count_up_to(end));
+        let mut range = Range { first: None, nodes, node: None, end };
         range.first = loop {
             match range.step() {
                 Some(entry) if entry.id < start => {}
@@ -39,7 +36,7 @@ impl<'a> Range<'a> {
             if let Some(entry) = self.node.as_mut().and_then(Iterator::next) {
                 return Some(entry);
             }
-            let (&master, bytes) = self.nodes.next()?;
+            let (master, bytes) = self.nodes.next()?;
             self.node = Some(Node::new(master, bytes).entries());
         }
     }
@@ -59,7 +56,7 @@ impl<'a> Iterator for Range<'a> {
 pub struct RangeBack<'a> {
     /// The last entry, which was found when the range was made.
     first: Option<Entry<'a>>,
-    nodes: btree_map::Range<'a, StreamId, Vec<u8>>,
+    nodes: nodes::Iter<'a>,
     node: Option<NodeEntriesBack<'a>>,
     start: StreamId,
 }
@@ -67,7 +64,8 @@ pub struct RangeBack<'a> {
 impl<'a> RangeBack<'a> {
     /// The entries of `nodes` from `end` back through `start`.
     pub(super) fn new(nodes: &'a Nodes, start: StreamId, end: StreamId) -> RangeBack<'a> {
-        let mut range = RangeBack { first: None, nodes: nodes.range(..=end), node: None, start };
+        let nodes = nodes.between(0, nodes.count_up_to(end));
+        let mut range = RangeBack { first: None, nodes, node: None, start };
         range.first = loop {
             match range.step() {
                 Some(entry) if entry.id > end => {}
@@ -83,7 +81,7 @@ impl<'a> RangeBack<'a> {
             if let Some(entry) = self.node.as_mut().and_then(Iterator::next) {
                 return Some(entry);
             }
-            let (&master, bytes) = self.nodes.next_back()?;
+            let (master, bytes) = self.nodes.next_back()?;
             self.node = Some(Node::new(master, bytes).entries_back());
         }
     }

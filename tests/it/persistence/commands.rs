@@ -210,7 +210,7 @@ fn settings_are_shown_and_those_that_may_be_are_changed() {
     ];
     let server = home.start(&arguments);
     let mut wire = server.wire();
-    for (name, value) in [("appendonly", "yes"), ("appendfsync", "always"), ("save", "120 1 0 77")] {
+    for (name, value) in [("appendonly", "yes"), ("appendfsync", "always"), ("save", "120 1 1 77")] {
         let reply = wire.ask(&format!("CONFIG GET {name}"));
         assert!(reply.contains(&format!("\r\n{value}\r\n")), "{name}: {reply}");
     }

@@ -161,7 +161,9 @@ fn segments_that_belong_elsewhere_are_refused() {
             }
             Err(ended) => ended.stderr,
         };
-        assert!(said.contains(name_of(&segments[0])), "{what}:\n{said}");
+        // Of an empty one nobody can tell that there was more, but its transactions are missing elsewhere, which is said.
+        let is_named = said.contains(name_of(&segments[0]));
+        assert!(is_named || (what == "empty" && said.contains("other shards lack")), "{what}:\n{said}");
     }
 }
 

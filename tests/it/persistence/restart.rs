@@ -169,7 +169,7 @@ fn a_server_is_right_while_it_is_still_restoring() {
     ];
     for (command, expected) in first {
         let home = home.copy();
-        let server = home.start(&["--shards", "3"]);
+        let server = home.start(&["--shards", "3", "--aof-sync-strategy", "always"]);
         let mut wire = server.wire();
         wire.expect(command, &expected);
         if command != "FLUSHALL" {

@@ -2,7 +2,7 @@
 
 use crate::base::rng::Rng;
 use crate::base::slot::SLOTS;
-use crate::store::effect::{Effect, encode};
+use crate::store::effect::{Effect, End, encode};
 use crate::store::keyspace::memory::Memory;
 use crate::store::keyspace::{Key, Keyspace};
 use crate::store::object::Value;
@@ -29,11 +29,7 @@ fn change(shards: &mut [Keyspace], rng: &mut Rng, count: usize) {
             1 => Effect::Swap { with: other },
             2..100 => Effect::Delete { key },
             100..150 => Effect::ExpireAt { key, expire_at_ms: Some(1 << 40) },
-            150..200 => Effect::ListPush {
-                key: &list,
-                end: crate::store::effect::End::Left,
-                element: value.as_bytes(),
-            },
+            150..200 => Effect::ListPush { key: &list, end: End::Left, element: value.as_bytes() },
             _ => Effect::SetString { key, value: value.as_bytes(), expire_at_ms: None },
         };
         for shard in &mut *shards {
@@ -127,6 +123,7 @@ fn counts_are_right_before_anything_is_loaded() {
     assert_eq!(asleep.dormant_keys(), 100);
     assert!(asleep.exists(1, &Key::new(b"key:1"), 0));
     assert_eq!((asleep.dormant_keys(), asleep.len(1), asleep.volatile_len(1)), (99, 50, 1));
+    assert_eq!((asleep.counts.changes, asleep.counts.expired), (0, 0), "what is restored is no change");
     asleep.flush(0);
     assert_eq!((asleep.dormant_keys(), asleep.len(0), asleep.len(1)), (49, 0, 50));
     asleep.swap(0, 1, 0);
@@ -172,6 +169,27 @@ fn every_key_may_be_chosen_before_it_is_loaded() {
 }
 
 #[test]
+fn watched_keys_that_sleep_change_when_their_database_does() {
+    let mut keys = Keyspace::new(0..SLOTS);
+    keys.apply(0, &set("key", "v"));
+    keys.apply(1, &set("other", "v"));
+    let memory = Memory::of(&mut keys);
+    for (db, name, change, expected) in [
+        (0, "key", (|keys| keys.flush(0)) as fn(&mut Keyspace), true),
+        (0, "other", |keys| keys.flush(0), false),
+        (0, "other", |keys| keys.swap(0, 1, 0), true),
+        (1, "other", |keys| keys.swap(0, 1, 0), true),
+        (2, "key", |keys| keys.swap(0, 1, 0), false),
+        (2, "key", |keys| keys.swap(0, 2, 0), true),
+    ] {
+        let mut asleep = memory.asleep(0..SLOTS);
+        asleep.watch(db, &Key::new(name.as_bytes()), 1, 0);
+        change(&mut asleep);
+        assert_eq!(asleep.end_watch(1, 0), expected, "{name} in {db}");
+    }
+}
+
+#[test]
 fn what_is_bad_is_said_and_the_rest_is_there() {
     let mut keys = Keyspace::new(0..SLOTS);
     for i in 0..20 {
@@ -198,7 +216,7 @@ fn what_is_bad_is_said_and_the_rest_is_there() {
     memory.archives[3].bytes = other;
     checks(&memory, 1, "archive 3: the archive holds a key of another slot");
     for effect in [
-        Effect::ListPush { key: b"list", end: crate::store::effect::End::Left, element: b"x" },
+        Effect::ListPush { key: b"list", end: End::Left, element: b"x" },
         Effect::SetRange { key: b"list", offset: usize::MAX, bytes: b"x" },
         Effect::StreamAck { key: b"list", group: b"g", id: (1, 1) },
     ] {
@@ -215,7 +233,7 @@ fn what_is_bad_is_said_and_the_rest_is_there() {
 #[test]
 fn effects_that_do_not_fit_are_refused() {
     let mut keys = Keyspace::new(0..SLOTS);
-    let (end, id) = (crate::store::effect::End::Left, (5, 0));
+    let (end, id) = (End::Left, (5, 0));
     let key = &b"list"[..];
     keys.apply(0, &Effect::ListPush { key, end, element: b"a" });
     let stream = &b"stream"[..];
@@ -248,4 +266,73 @@ fn effects_that_do_not_fit_are_refused() {
         assert_eq!(keys.digest(), before, "{effect:?}");
     }
     assert_eq!(keys.len(0), 2);
+}
+
+/// Whatever a log says, in whatever order: it fits or it is refused, and what was applied can be saved and restored.
+#[test]
+fn effects_in_any_order_fit_or_are_refused() {
+    for seed in 0..40 {
+        let mut rng = Rng::new(seed);
+        let mut keys = Keyspace::new(0..SLOTS);
+        let (mut applied, mut refused) = (0, 0);
+        for _ in 0..2000 {
+            let words: Vec<Vec<u8>> = (0..4)
+                .map(|_| match rng.below(8) {
+                    0 => vec![b'x'; 600 * rng.below(12) as usize],
+                    1..4 => format!("word {}", rng.below(5)).into_bytes(),
+                    _ => rng.below(12).to_string().into_bytes(),
+                })
+                .collect();
+            let effect = any_effect(&mut rng, &words);
+            match keys.apply_from(&(0..SLOTS), rng.below(2) as u16, &effect) {
+                Ok(()) => applied += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(applied > 100 && refused > 100, "{applied} applied, {refused} refused");
+        let digest = keys.digest();
+        assert_eq!(Memory::of(&mut keys).awake(0..SLOTS).digest(), digest);
+    }
+}
+
+fn any_effect<'a>(rng: &mut Rng, words: &'a [Vec<u8>]) -> Effect<'a> {
+    const KEYS: [&[u8]; 6] = [b"a", b"b", b"c", b"d", b"e", b"f"];
+    let key = KEYS[rng.below(6) as usize];
+    let [field, value, group, consumer] = words else { unreachable!("there are four") };
+    let number = rng.below(9);
+    let id = (rng.below(6), rng.below(3));
+    let expire_at_ms = number.is_multiple_of(2).then_some(1 << 40);
+    let end = if number.is_multiple_of(2) { End::Left } else { End::Right };
+    match rng.below(60) {
+        0 => Effect::SetString { key, value, expire_at_ms },
+        1 => Effect::SetRange { key, offset: 3000 * number as usize, bytes: value },
+        2 | 3 => Effect::Delete { key },
+        4 => Effect::ExpireAt { key, expire_at_ms },
+        5 if number == 0 => Effect::Flush,
+        5 => Effect::Swap { with: number as u16 % 3 },
+        6..12 => Effect::ListPush { key, end, element: value },
+        12 => Effect::ListPop { key, end, count: number },
+        13 => Effect::ListSet { key, index: number, element: value },
+        14 => Effect::ListInsert { key, index: number, element: value },
+        15 => Effect::ListRemove { key, index: number },
+        16..20 => Effect::HashSet { key, field, value, expire_at_ms },
+        20 => Effect::HashDelete { key, field },
+        21..23 => Effect::HashExpire { key, field, expire_at_ms },
+        23..27 => Effect::SetAdd { key, member: field },
+        27 => Effect::SetRemove { key, member: field },
+        28..32 => Effect::SortedSetAdd { key, member: field, score: number as f64 },
+        32 => Effect::SortedSetRemove { key, member: field },
+        33..40 => Effect::StreamAdd { key, id, fields: vec![field, value] },
+        40 => Effect::StreamDelete { key, id },
+        41 => Effect::StreamTrim { key, before: id },
+        42..44 => {
+            Effect::StreamSetId { key, last_id: id, entries_added: number, max_deleted_id: (number, 0) }
+        }
+        44..48 => Effect::StreamGroup { key, group, last_id: id, entries_read: None },
+        48 => Effect::StreamGroupDelete { key, group },
+        49..53 => Effect::StreamConsumer { key, group, consumer, seen_ms: 1, active_ms: None },
+        53 => Effect::StreamConsumerDelete { key, group, consumer },
+        54..58 => Effect::StreamPending { key, group, id, consumer, delivered_ms: 1, deliveries: number },
+        _ => Effect::StreamAck { key, group, id },
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::limits::ARCHIVE_BYTES;
 use crate::base::slot::SLOTS;
-use crate::store::effect::End;
+use crate::store::effect::{Effect, End};
 use crate::store::keyspace::memory::Memory;
 use crate::store::keyspace::{Key, Keyspace};
 use crate::store::object::{encoding, kind};
@@ -12,8 +12,8 @@ use super::*;
 const CLOCK: u32 = 7;
 /// Enough to split a slot's table several times.
 const MANY: usize = 9000;
-/// A list's node is archived whole.
-const SURPLUS_BYTES: usize = 20_000;
+/// A list's node is archived whole, and a string in pieces of 64 KiB.
+const SURPLUS_BYTES: usize = 70_000;
 
 fn set(keys: &mut Keyspace, db: u16, key: &str, value: &[u8], expire_at_ms: Option<i64>) {
     keys.set_string(db, &Key::new(key.as_bytes()), value, expire_at_ms, CLOCK);
@@ -47,7 +47,7 @@ fn large(keys: &mut Keyspace) {
     for name in ["list", "hash", "set", "sorted", "stream"] {
         keys.set_expiry(0, &Key::new(name.as_bytes()), Some(1 << 40));
     }
-    let string: Vec<u8> = (0..20_000u32).map(|i| i as u8).collect();
+    let string: Vec<u8> = (0..150_000u32).map(|i| i as u8).collect();
     set(keys, 0, "string", &string, Some(1 << 41));
 }
 
@@ -259,6 +259,39 @@ fn clocks_expiries_and_forms_come_back() {
             (entry.clock(), entry.expire_at_ms(), encoding(entry), kind(entry))
         };
         assert_eq!(facts(&mut restored), facts(&mut keys), "{name}");
+    }
+}
+
+#[test]
+fn every_way_to_change_a_key_saves_it_before() {
+    type Work = fn(&mut Keyspace, &Key<'_>);
+    let ways: [(&str, Work); 11] = [
+        ("set", |keys, key| keys.set_string(0, key, b"new", None, CLOCK)),
+        ("set and keep", |keys, key| keys.set_string_keep_expiry(0, key, b"new", 0, CLOCK)),
+        ("add", |keys, key| assert_eq!(keys.add_integer(0, key, 1, 0, CLOCK), Ok(8))),
+        ("set a range", |keys, key| assert_eq!(keys.set_range(0, key, 3, b"x", 0, CLOCK), Ok(4))),
+        ("put", |keys, key| keys.put(0, key, Value::String(b"new".to_vec()), None, CLOCK)),
+        ("remove", |keys, key| assert!(keys.remove(0, key, 0))),
+        ("expire", |keys, key| assert!(keys.set_expiry(0, key, Some(5)))),
+        ("rename", |keys, key| assert!(keys.rename((0, key), (1, &Key::new(b"other")), 0))),
+        ("rename to", |keys, key| assert!(keys.rename((0, &Key::new(b"second")), (0, key), 0))),
+        ("add nothing to nothing", |keys, _| {
+            assert_eq!(keys.add_integer(0, &Key::new(b"{key}new"), 1, 0, CLOCK), Ok(1));
+        }),
+        ("find it expired", |keys, key| assert!(!keys.exists(0, key, 1 << 41))),
+    ];
+    for (name, change) in ways {
+        let mut keys = Keyspace::new(0..SLOTS);
+        set(&mut keys, 0, "key", b"7", Some(1 << 40));
+        set(&mut keys, 0, "second", b"second", None);
+        let digest = keys.digest();
+        let saved = save(&mut keys, 1, |keys, step| {
+            if step == 0 {
+                change(keys, &Key::new(b"key"));
+            }
+        });
+        assert_eq!(saved.awake(0..SLOTS).digest(), digest, "{name}");
+        assert_ne!(keys.digest(), digest, "{name}");
     }
 }
 
