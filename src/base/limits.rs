@@ -95,6 +95,8 @@ pub const LOG_BUFFER_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const LOG_UNSYNCED_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// A buffer for records larger than this is given back, bytes.
 pub const LOG_BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Zeros written ahead in a segment at a time, under `always`, bytes.
+pub const LOG_FILL_BYTES: u64 = 4 * 1024 * 1024;
 /// Time between two syncs under `everysec`, milliseconds.
 pub const LOG_SYNC_INTERVAL_MS: i64 = 1000;
 /// Time between two tries to write to a disk that is full, milliseconds.

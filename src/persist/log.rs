@@ -8,6 +8,12 @@
 //! instead of two), under `everysec` and `no` it is delayed a little, so that a quiet server does not make a request for each command, and
 //! files are synced each second, or by the kernel alone.
 //!
+//! # Space made ahead
+//!
+//! A durable write that makes a file longer has the file system commit its journal; one over bytes that are there already does not, and takes
+//! half the time or less (`docs/decisions.md`). So under `always` the file is filled with zeros some way ahead (`take_fill`), which
+//! recovery takes for the end. No record is written where zeros may still be on their way.
+//!
 //! # Segments
 //!
 //! A *cut* (`begin_segment`) ends the segment and goes on in the next file. The old one stays at hand until all of it is durable: a
@@ -25,7 +31,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::base::limits::{
-    LOG_BUFFER_BYTES_MAX, LOG_BUFFER_KEPT_BYTES_MAX, LOG_RETRY_MS, LOG_SYNC_INTERVAL_MS,
+    LOG_BUFFER_BYTES_MAX, LOG_BUFFER_KEPT_BYTES_MAX, LOG_FILL_BYTES, LOG_RETRY_MS, LOG_SYNC_INTERVAL_MS,
     LOG_UNSYNCED_BYTES_MAX, LOG_WRITE_BYTES_MIN, LOG_WRITE_DELAY_MS,
 };
 use crate::config::persistence::Fsync;
@@ -99,6 +105,17 @@ struct Segment {
     synced: u64,
     /// Bytes written since that sync began.
     unsynced_bytes: usize,
+    /// Where the zeros written ahead end; 0 if there are none.
+    filled: u64,
+}
+
+/// Zeros on their way.
+#[derive(Debug)]
+struct Filling {
+    segment: u64,
+    from: u64,
+    to: u64,
+    written: usize,
 }
 
 /// Records for one file that wait to be written.
@@ -152,6 +169,9 @@ pub struct Log {
     /// Bytes of the segments since the base.
     bytes: u64,
     spare: Vec<u8>,
+    filling: Option<Filling>,
+    /// The disk did not take zeros: records are appended as they come.
+    fills_not: bool,
     /// Nothing more is appended.
     is_finishing: bool,
     /// The record that says so has been made.
@@ -176,6 +196,8 @@ impl Log {
             syncs_delayed: 0,
             bytes: 0,
             spare: Vec::new(),
+            filling: None,
+            fills_not: false,
             is_finishing: false,
             is_ended: false,
         }
@@ -271,6 +293,7 @@ impl Log {
     pub fn is_settled(&self) -> bool {
         self.is_broken()
             || (self.writing.is_none()
+                && self.filling.is_none()
                 && self.syncing.is_none()
                 && self.waiting.iter().all(|waiting| waiting.bytes.is_empty())
                 && self.segments.iter().all(|segment| segment.synced == segment.written)
@@ -350,6 +373,7 @@ impl Log {
             written: last,
             synced: last,
             unsynced_bytes: 0,
+            filled: 0,
         });
         let mut waiting = Waiting { bytes: std::mem::take(&mut self.spare), last };
         waiting.bytes.extend_from_slice(&header.encode());
@@ -445,6 +469,15 @@ impl Log {
             return None;
         }
         let segment = &mut self.segments[index];
+        let end = segment.length + self.waiting[index].bytes.len() as u64;
+        if self
+            .filling
+            .as_ref()
+            .is_some_and(|filling| filling.segment == segment.number && end > filling.from)
+        {
+            // Zeros must not overtake records.
+            return None;
+        }
         let Waiting { bytes, last } = std::mem::replace(
             &mut self.waiting[index],
             Waiting { bytes: std::mem::take(&mut self.spare), last: 0 },
@@ -455,6 +488,64 @@ impl Log {
         self.writing =
             Some(Writing { segment: segment.number, at, length: bytes.len(), from: 0, last, is_durable });
         Some(DiskOp::Write { file: Arc::clone(&segment.file), at, bytes, from: 0, is_durable })
+    }
+
+    /// Zeros to be written ahead, or what was written of them to be synced. At most one such operation at a time; it ends in `fill_done`.
+    pub fn take_fill(&mut self) -> Option<DiskOp> {
+        if self.strategy != Fsync::Always
+            || self.fills_not
+            || self.filling.is_some()
+            || self.trouble.is_some()
+        {
+            return None;
+        }
+        let waiting = self.waiting.back()?.bytes.len() as u64;
+        let segment = self.segments.back_mut().filter(|_| !self.is_finishing)?;
+        let end = segment.length + waiting;
+        if segment.filled >= end + LOG_FILL_BYTES / 2 {
+            return None;
+        }
+        let from = segment.filled.max(end).next_multiple_of(4096);
+        let to = from + LOG_FILL_BYTES;
+        self.filling = Some(Filling { segment: segment.number, from, to, written: 0 });
+        let file = Arc::clone(&segment.file);
+        Some(DiskOp::Write {
+            file,
+            at: from,
+            bytes: vec![0; LOG_FILL_BYTES as usize],
+            from: 0,
+            is_durable: false,
+        })
+    }
+
+    /// What `take_fill` gave has ended. Returns what is to follow.
+    pub fn fill_done(&mut self, done: DiskDone) -> Option<DiskOp> {
+        let filling = self.filling.as_mut().expect("zeros were on their way");
+        let segment = self.segments.iter_mut().find(|segment| segment.number == filling.segment);
+        let file = segment.as_ref().map(|segment| Arc::clone(&segment.file));
+        match (done, file) {
+            (DiskDone::Written { result: Ok(written), bytes }, Some(file)) if written > 0 => {
+                filling.written += written;
+                if filling.written == bytes.len() {
+                    return Some(DiskOp::Sync { file });
+                }
+                let (at, from) = (filling.from + filling.written as u64, filling.written);
+                return Some(DiskOp::Write { file, at, bytes, from, is_durable: false });
+            }
+            (DiskDone::Synced { result: Ok(()) }, _) => {
+                if let Some(segment) = segment {
+                    segment.filled = filling.to;
+                }
+            }
+            (DiskDone::Synced { result: Err(error) }, Some(file)) => {
+                // It may have been about records too.
+                self.break_down(format!("cannot sync {}: {error}", file.name()));
+            }
+            // Space that cannot be had ahead may still come for records.
+            _ => self.fills_not = true,
+        }
+        self.filling = None;
+        None
     }
 
     fn take_sync(&mut self, now_ms: i64) -> Option<DiskOp> {

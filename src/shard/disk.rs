@@ -19,6 +19,8 @@ use crate::shard::{ClientRef, Shard};
 pub enum DiskSlot {
     /// Of its log: at most one write and one sync at a time.
     Log,
+    /// Of the space that its log makes ahead: one operation at a time.
+    Fill,
     /// A write of a snapshot.
     Save {
         /// The save.
@@ -53,6 +55,9 @@ impl Shard {
         if let Some(op) = self.disk_ops.pop_front() {
             return Some(op);
         }
+        if let Some(op) = self.core.logging.log.take_fill() {
+            return Some((DiskSlot::Fill, op));
+        }
         let op = self.core.logging.log.take_op(now_ms);
         if op.is_none() && self.core.logging.log.is_on() {
             self.next_tick_ms = self.next_tick_ms.min(self.core.logging.log.next_tick_ms());
@@ -64,6 +69,13 @@ impl Shard {
     pub fn disk_done(&mut self, slot: DiskSlot, done: DiskDone, now_ms: i64) {
         match slot {
             DiskSlot::Log => self.log_done(done, now_ms),
+            DiskSlot::Fill => {
+                let error = self.core.logging.log.error().map(str::to_owned);
+                if let Some(rest) = self.core.logging.log.fill_done(done) {
+                    self.disk_ops.push_back((DiskSlot::Fill, rest));
+                }
+                self.after_log(error, now_ms);
+            }
             DiskSlot::Save { id, slot } => self.save_done(id, slot, done, now_ms),
         }
         self.after_commands(now_ms);
