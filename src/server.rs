@@ -199,10 +199,11 @@ pub fn run(options: &Options, started: impl FnOnce(u16)) -> Result<(), ServerErr
         Mesh::new(shards).map_err(|error| ServerError::Shard { shard: 0, cause: error.to_string() })?;
     let data =
         options.keep.as_ref().map(|keep| data::open(keep, shards, &process.persistence)).transpose()?;
-    let (to_keeper, from_shards) = crossbeam_channel::unbounded();
+    let (to_keeper, from_shards) = crossbeam_channel::bounded(usize::from(shards) * 4);
     let shared = Arc::new(Shared {
         mesh,
         last_client_id: AtomicU64::new(0),
+        quiet: AtomicU64::new(0),
         unix_path: options.unix_socket.as_ref().map(|path| path.display().to_string()),
         on_shutdown: || {
             // The signal's way is the one way out.
@@ -324,6 +325,9 @@ fn start_shards(
                     }
                 }
                 let mut shard = Shard::with_keyspace(number, shards, process, config, seed, keys, ledger);
+                if data.is_some() {
+                    shard.note_restore();
+                }
                 if let Some(ShardData { segment: Some(segment), earlier_bytes, .. }) = data {
                     shard.begin_log(segment, earlier_bytes, now_ms());
                 }

@@ -117,12 +117,18 @@ pub const ARCHIVED_VALUE_BYTES_MAX: usize = if cfg!(test) { 1024 } else { 64 * 1
 pub const ARCHIVED_STRING_BYTES_MAX: usize = if cfg!(test) { 5000 } else { 1024 * 1024 };
 /// Elements of a large value that are archived, or freed, between two looks at how much was done.
 pub const VALUE_STEP: usize = if cfg!(test) { 8 } else { 256 };
+/// A collection larger than this is freed in steps, bytes.
+pub const FREED_AT_ONCE_BYTES_MAX: usize = if cfg!(test) { 1024 } else { 64 * 1024 };
+/// Collections that may wait to be freed in steps; one more is freed at once.
+pub const DISCARDED_VALUES_MAX: usize = 64;
 /// Archives written together, bytes.
 pub const SAVE_CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes of a snapshot after which what was written is synced, while more is archived.
+pub const SAVE_SYNC_BYTES: usize = 16 * 1024 * 1024;
 /// Writes of a save under way at once, of one shard.
 pub const SAVE_WRITES_MAX: usize = 2;
 /// Archives that wait to be written at which clients that write have to wait, bytes.
-pub const SAVE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const SAVE_BUFFER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Time between two looks whether a save is due while there are changes, milliseconds.
 pub const SAVE_CHECK_MS: i64 = 100;
 /// Time after a save that failed before one begins by itself, milliseconds.

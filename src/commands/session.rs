@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(refusal(&bench), "MISCONF Redis is");
         bench.server.config.stops_writes_on_save_error = false;
         assert_eq!(refusal(&bench), "");
-        bench.server.process.persistence.set_log_error(0, Some("aof-1-0-1.cvl: EIO".into()));
+        bench.server.process.persistence.set_log_error(0, Some("aof-1-0-1.cvl: EIO".into()), true);
         let error = bench.server.write_refusal().map(|error| error.to_string());
         assert_eq!(error.as_deref(), Some("MISCONF Errors writing to the AOF file: aof-1-0-1.cvl: EIO"));
     }

@@ -139,6 +139,8 @@ pub struct State {
     pub base_bytes: u64,
     /// Why logs cannot be written: shards and their reasons.
     pub log_errors: Vec<(u16, String)>,
+    /// Those of them whose logs only a new base can mend.
+    pub broken_logs: Vec<u16>,
 }
 
 /// What is wrong with the disk, as far as writes are concerned.
@@ -290,8 +292,11 @@ impl Persistence {
     }
 
     /// The log of a shard cannot be written or made durable, for this reason; or it can again.
-    pub fn set_log_error(&self, shard: u16, error: Option<String>) {
+    /// `is_broken`: only a new base can mend it.
+    pub fn set_log_error(&self, shard: u16, error: Option<String>, is_broken: bool) {
         let mut state = self.lock();
+        state.broken_logs.retain(|of| *of != shard);
+        state.broken_logs.extend(is_broken.then_some(shard));
         state.log_errors.retain(|(of, _)| *of != shard);
         state.log_errors.extend(error.map(|error| (shard, error)));
         self.note_trouble(&state);
@@ -341,14 +346,14 @@ mod tests {
         persistence.end_save(Err("no space".into()), 10);
         assert_eq!(persistence.trouble(), Trouble::Save);
         assert_eq!((persistence.state().changes_saved, persistence.state().failed_ms), (0, Some(10)));
-        persistence.set_log_error(1, Some("EIO".into()));
+        persistence.set_log_error(1, Some("EIO".into()), true);
         assert_eq!(persistence.trouble(), Trouble::Log);
         persistence.begin_save(Purpose::Rewrite, 20).expect("none runs");
         persistence.end_save(Ok(1), 30);
         assert_eq!(persistence.trouble(), Trouble::Log, "who writes the log says when it is well");
-        persistence.set_log_error(0, None);
+        persistence.set_log_error(0, None, false);
         assert_eq!(persistence.trouble(), Trouble::Log);
-        persistence.set_log_error(1, None);
+        persistence.set_log_error(1, None, false);
         assert_eq!(persistence.trouble(), Trouble::None);
     }
 

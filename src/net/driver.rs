@@ -50,6 +50,8 @@ use crate::sys::ring::{Event, Received, Ring, Sizes, Token};
 const RING_WAIT: Duration = Duration::from_millis(1);
 /// How long a busy shard keeps other tasks of its executor waiting.
 const YIELD_INTERVAL: Duration = Duration::from_millis(1);
+/// How long shards that stop wait for each other.
+const STOP_QUIET: Duration = Duration::from_secs(2);
 /// How long the last of the log may take to be written when the server stops.
 const STOP_LOG: Duration = Duration::from_secs(30);
 /// Threads of the kernel that write and sync files for one shard: a sync must not keep a write waiting.
@@ -63,6 +65,8 @@ pub struct Shared {
     pub mesh: Mesh,
     /// The last client id given.
     pub last_client_id: AtomicU64,
+    /// Shards that stop and have nothing under way.
+    pub quiet: AtomicU64,
     /// Where the Unix socket is, if there is one.
     pub unix_path: Option<String>,
     /// Called when the process shall end: a client has sent `SHUTDOWN`, or `Parcel::ShutDown` was carried out.
@@ -132,6 +136,10 @@ struct Driver {
     is_patient: bool,
     operations: Operations,
     is_stopping: bool,
+    /// When the wait for other shards ends.
+    end_by: Option<Instant>,
+    /// This shard has told the others that it is quiet.
+    is_counted: bool,
 }
 
 /// Makes the ring of shard `number` on the calling thread, says so through `ready`, and serves until the server stops.
@@ -187,6 +195,8 @@ pub async fn run_shard(
         is_patient,
         operations: Operations::default(),
         is_stopping: false,
+        end_by: None,
+        is_counted: false,
     };
     driver.arm_listeners();
     driver.serve(&mut bridge).await;
@@ -195,7 +205,7 @@ pub async fn run_shard(
 impl Driver {
     async fn serve(&mut self, bridge: &mut Bridge) {
         let mut yielded = Instant::now();
-        while !self.is_stopping {
+        while !self.is_stopping || !self.may_end() {
             let now = now_ms();
             let worked = self.turn(now);
             // A busy shard saves and restores too, a little in each turn.
@@ -217,12 +227,23 @@ impl Driver {
                     glommio::executor().yield_now().await;
                     yielded = Instant::now();
                 }
-            } else if !self.wait_in_ring(now) {
+            } else if !self.wait_in_ring(now) && !self.is_stopping {
                 self.park(bridge).await;
                 yielded = Instant::now();
             }
         }
         self.flush_and_end();
+    }
+
+    /// Whether no shard needs this one any more: all have carried their transactions to the end. A log that ended earlier would lack parts
+    /// that others have.
+    fn may_end(&mut self) -> bool {
+        if !self.is_counted && self.shard.is_quiet() && self.undelivered_count == 0 {
+            self.is_counted = true;
+            self.shared.quiet.fetch_add(1, Ordering::SeqCst);
+        }
+        self.shared.quiet.load(Ordering::SeqCst) >= u64::from(self.shared.mesh.shards())
+            || self.end_by.is_some_and(|at| at < Instant::now())
     }
 
     /// Carries everything at hand one step further; whether there was anything.
@@ -391,7 +412,8 @@ impl Driver {
             self.ring.recycle(received);
         }
         if !is_armed {
-            self.settle(client);
+            // Settled with the turn: what was done in it is no record yet.
+            self.shard.touched(client);
         }
     }
 
@@ -418,7 +440,7 @@ impl Driver {
             }
             Err(_) => self.shard.disconnected(client, now),
         }
-        self.settle(client);
+        self.shard.touched(client);
     }
 
     fn accepted(&mut self, listener: u32, result: io::Result<OwnedFd>, is_armed: bool, now: i64) {
@@ -482,9 +504,13 @@ impl Driver {
         match parcel {
             Parcel::Shard(message) => self.shard.message(message, now),
             Parcel::Adopt { socket, id, is_unix } => self.adopt(socket, id, is_unix, now),
-            Parcel::Keeper(message) => self.shard.from_keeper(message, now),
+            Parcel::Keeper(message) => self.shard.keeper_says(message, now),
             Parcel::ShutDown => self.shard.shut_down(None, None, true, now),
-            Parcel::Stop => self.is_stopping = true,
+            Parcel::Stop => {
+                self.is_stopping = true;
+                self.end_by = Some(Instant::now() + STOP_QUIET);
+                self.shard.begin_end();
+            }
         }
     }
 
@@ -497,6 +523,8 @@ impl Driver {
             // Nothing may be answered that was made of it.
             (self.shared.on_damage)(damage);
         }
+        // First, so that the disk works while replies leave.
+        self.submit_disk_ops(now);
         while let Some(client) = self.shard.take_touched() {
             self.settle(client);
         }
@@ -514,9 +542,7 @@ impl Driver {
         while let Some(target) = self.delivered.pop() {
             self.wake(target);
         }
-        while let Some((slot, op)) = self.shard.take_disk_op(now) {
-            self.operations.submit(&mut self.ring, slot, op);
-        }
+        self.submit_disk_ops(now);
         while let Some(message) = self.shard.take_to_keeper() {
             let keeper = self.shared.keeper.as_ref().expect("who saves has a keeper");
             // It is gone only when the process ends.
@@ -524,6 +550,13 @@ impl Driver {
         }
         if self.shard.take_shutdown() {
             (self.shared.on_shutdown)();
+        }
+    }
+
+    /// Queues what the shard wants done with files.
+    fn submit_disk_ops(&mut self, now: i64) {
+        while let Some((slot, op)) = self.shard.take_disk_op(now) {
+            self.operations.submit(&mut self.ring, slot, op);
         }
     }
 
@@ -645,6 +678,7 @@ impl Driver {
                     self.sent(token, result, buffer, now_ms());
                 }
             }
+            self.carry_out(now_ms());
         }
     }
 }

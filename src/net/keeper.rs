@@ -35,7 +35,11 @@ pub fn keep<D: Disk>(mut disk: D, mut keeper: Keeper, inbox: &Receiver<ToKeeper>
                             tell(mesh, shard, FromKeeper::Prepared { save: id, result: Ok(files) });
                         }
                     }
-                    Err(error) => tell(mesh, 0, FromKeeper::Prepared { save: id, result: Err(error) }),
+                    Err(error) => {
+                        for shard in 0..mesh.shards() {
+                            tell(mesh, shard, FromKeeper::Concluded { save: id, result: Err(error.clone()) });
+                        }
+                    }
                 }
             }
             ToKeeper::Archived { save: id, shard, result } => {
@@ -56,7 +60,7 @@ pub fn keep<D: Disk>(mut disk: D, mut keeper: Keeper, inbox: &Receiver<ToKeeper>
                 {
                     tracing::warn!("after a save that failed: {error}");
                 }
-                for shard in (0..mesh.shards()).rev() {
+                for shard in 0..mesh.shards() {
                     tell(mesh, shard, FromKeeper::Concluded { save: id, result: result.clone() });
                 }
             }

@@ -10,8 +10,8 @@
 //!
 //! # Space made ahead
 //!
-//! A durable write that makes a file longer has the file system commit its journal; one over bytes that are there already does not, and takes
-//! half the time or less (`docs/decisions.md`). So under `always` the file is filled with zeros some way ahead (`take_fill`), which
+//! A durable write that makes a file longer has the file system commit its journal; one over bytes that are there already does not, and
+//! takes half the time or less (`docs/decisions.md`). So under `always` the file is filled with zeros some way ahead (`take_fill`), which
 //! recovery takes for the end. No record is written where zeros may still be on their way.
 //!
 //! # Segments
@@ -221,6 +221,12 @@ impl Log {
         self.is_on() && self.strategy == Fsync::Always
     }
 
+    /// Whether they must, or would have to if `always` were chosen next.
+    #[inline]
+    pub fn may_hold_replies(&self) -> bool {
+        self.is_on() && self.strategy != Fsync::No
+    }
+
     /// The last sequence number made.
     #[inline]
     pub fn appended(&self) -> u64 {
@@ -393,6 +399,12 @@ impl Log {
             .filter(|(of, _)| of.number >= segment)
             .map(|(of, waiting)| of.length + waiting.bytes.len() as u64)
             .sum();
+        if let Some(Trouble::Full { .. }) = &self.trouble
+            && self.writing.take_if(|writing| writing.segment < segment).is_some()
+        {
+            // What could not be written is in the base.
+            self.trouble = None;
+        }
         // What the files before it hold matters to nobody any more.
         while self.segments.front().is_some_and(|of| of.number < segment) {
             self.segments.pop_front();
@@ -405,11 +417,24 @@ impl Log {
         self.advance();
     }
 
+    /// The base of the last cut could not be published: what was logged since that cut means nothing.
+    pub fn base_failed(&mut self) {
+        if self.unpublished.is_some() {
+            self.break_down("its base could not be written".into());
+        }
+    }
+
+    /// Nothing is logged from here on, and what was not written yet is given up.
+    pub fn turn_off(&mut self) {
+        let spare = std::mem::take(&mut self.spare);
+        *self = Log { next_seq: self.next_seq, strategy: self.strategy, spare, ..Log::off() };
+    }
+
     /// Nothing is logged from here on: the log ends cleanly. What was made so far is written and synced whatever the strategy.
     pub fn finish(&mut self, now_ms: i64) {
         if self.is_recording() {
             self.is_finishing = true;
-            self.write_ms = Some(now_ms);
+            self.write_ms = self.write_ms.map(|_| now_ms);
         }
     }
 
@@ -482,7 +507,7 @@ impl Log {
             &mut self.waiting[index],
             Waiting { bytes: std::mem::take(&mut self.spare), last: 0 },
         );
-        self.write_ms = None;
+        self.write_ms = self.waiting.iter().any(|waiting| !waiting.bytes.is_empty()).then_some(now_ms);
         let at = segment.length;
         segment.length += bytes.len() as u64;
         self.writing =
@@ -520,7 +545,7 @@ impl Log {
 
     /// What `take_fill` gave has ended. Returns what is to follow.
     pub fn fill_done(&mut self, done: DiskDone) -> Option<DiskOp> {
-        let filling = self.filling.as_mut().expect("zeros were on their way");
+        let filling = self.filling.as_mut()?;
         let segment = self.segments.iter_mut().find(|segment| segment.number == filling.segment);
         let file = segment.as_ref().map(|segment| Arc::clone(&segment.file));
         match (done, file) {
@@ -586,7 +611,11 @@ impl Log {
     }
 
     fn written(&mut self, result: io::Result<usize>, mut bytes: Vec<u8>, now_ms: i64) -> Option<DiskOp> {
-        let writing = self.writing.as_mut().expect("a write that ends was begun");
+        let Some(writing) = self.writing.as_mut() else {
+            // The log was turned off, or a base has made it needless.
+            self.keep(bytes);
+            return None;
+        };
         let segment = self.segments.iter_mut().find(|segment| segment.number == writing.segment);
         let Some(segment) = segment else {
             // A base has been published meanwhile that holds all of it.
@@ -616,6 +645,10 @@ impl Log {
                 self.keep(bytes);
                 self.advance();
             }
+            _ if matches!(self.trouble, Some(Trouble::Broken { .. })) && !matches!(result, Ok(1..)) => {
+                // It has failed before; only a base mends that.
+                self.writing = None;
+            }
             Ok(_) => self.out_of_space(bytes, "the file system takes no more bytes".into(), now_ms),
             Err(error) if is_lack_of_space(&error) => {
                 let (name, at) = (segment.file.name(), writing.at);
@@ -640,7 +673,7 @@ impl Log {
     }
 
     fn synced(&mut self, result: io::Result<()>) {
-        let (number, last, bytes) = self.syncing.take().expect("a sync that ends was begun");
+        let Some((number, last, bytes)) = self.syncing.take() else { return };
         let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == number) else { return };
         match result {
             Ok(()) => {

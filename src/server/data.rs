@@ -73,8 +73,7 @@ pub(super) fn open(keep: &Keep, shards: u16, persistence: &Persistence) -> Resul
     let manifest = recovered.manifest.clone();
     let (keeper, segments) =
         Keeper::start(&mut disk, manifest, shards, keep.append_only, now_ms(), seed.next_u64())?;
-    let restore =
-        Arc::new(Restore::new(recovered, |shard, shards| slots_of(shard, shards), |name| disk.path_of(name)));
+    let restore = Arc::new(Restore::new(recovered, slots_of, |name| disk.path_of(name)));
     let mut segments = segments.into_iter();
     let shards = (0..shards).map(|shard| ShardData {
         earlier_bytes: if shard == 0 { totals.log_bytes } else { 0 },

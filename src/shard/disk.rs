@@ -3,9 +3,9 @@
 
 use std::mem::take;
 
-use crate::base::limits::{LOG_WAIT_CHECK_MS, RESTORE_STEP_KEYS};
+use crate::base::limits::{DATABASES, LOG_WAIT_CHECK_MS, RESTORE_STEP_KEYS, SAVE_CHECK_MS};
 use crate::commands::session::Asker;
-use crate::metrics::persistence::Purpose;
+use crate::metrics::persistence::{Purpose, Trouble};
 use crate::persist::control::ToKeeper;
 use crate::persist::log::{DiskDone, DiskOp};
 use crate::resp::write::Writer;
@@ -91,6 +91,21 @@ impl Shard {
         self.core.keys.take_damage()
     }
 
+    /// The process is about to end: no command of a client runs any more. Transactions under way are carried to their ends.
+    pub fn begin_end(&mut self) {
+        self.is_ending = true;
+    }
+
+    /// Whether nothing is under way that other shards take part in.
+    pub fn is_quiet(&self) -> bool {
+        self.core.queue.len() == 0
+            && self
+                .clients
+                .iter()
+                .flatten()
+                .all(|client| client.flight.as_ref().is_none_or(|f| f.waiting == 0))
+    }
+
     /// The process is about to end: the log ends cleanly once `is_settled`.
     pub fn finish_log(&mut self, now_ms: i64) {
         self.core.commit(now_ms);
@@ -108,8 +123,31 @@ impl Shard {
         self.core.save.is_some() || self.core.keys.is_dormant()
     }
 
-    pub(super) fn restore_step(&mut self) -> bool {
-        self.core.keys.is_dormant() && self.core.keys.hydrate_step(RESTORE_STEP_KEYS)
+    pub(super) fn restore_step(&mut self, now_ms: i64) -> bool {
+        if !self.core.keys.is_dormant() {
+            return false;
+        }
+        let goes_on = self.core.keys.hydrate_step(RESTORE_STEP_KEYS);
+        if !goes_on {
+            tracing::info!(
+                keys = (0..DATABASES as u16).map(|db| self.core.keys.len(db)).sum::<usize>(),
+                "restored"
+            );
+        }
+        if !goes_on || now_ms >= self.restore_noted_ms + SAVE_CHECK_MS {
+            self.restore_noted_ms = now_ms;
+            self.note_restore();
+        }
+        goes_on
+    }
+
+    /// Tells all shards how much of this one is restored.
+    pub fn note_restore(&mut self) {
+        let Core { server, keys, .. } = &self.core;
+        let gauges = server.process.persistence.shard(server.shard);
+        gauges.keys_left.set(keys.dormant_keys() as u64);
+        gauges.tables_left.set(keys.dormant_tables() as u64);
+        self.is_restoring = keys.is_dormant();
     }
 
     // The log's troubles ------------------------------------------------------------------------------------------
@@ -127,7 +165,7 @@ impl Shard {
             ),
         }
         let Core { server, .. } = &self.core;
-        server.process.persistence.set_log_error(server.shard, error);
+        server.process.persistence.set_log_error(server.shard, error, is_broken);
         if is_broken {
             self.save_check_ms = now_ms;
             self.tick_within(now_ms, 0);
@@ -150,7 +188,15 @@ impl Shard {
 
     /// Nothing is logged any more.
     pub(super) fn end_log(&mut self, now_ms: i64) {
-        self.finish_log(now_ms);
+        self.core.logging.forget_open();
+        if self.core.logging.log.error().is_some() || self.core.logging.log.needs_base() {
+            // There is nothing to end cleanly, and nothing that anybody could wait for any longer.
+            self.core.logging.log.turn_off();
+            self.report_log_error(now_ms);
+            self.rely(self.core.server.shard, self.core.logging.log.appended());
+        } else {
+            self.finish_log(now_ms);
+        }
         self.core.keys.record_effects(false);
         self.core.server.process.persistence.set_logging(false);
     }
@@ -235,8 +281,9 @@ impl Shard {
     pub fn shut_down(&mut self, asker: Option<Asker>, save: Option<bool>, force: bool, now_ms: i64) {
         let config = &self.core.server.config;
         // With a log there is nothing that only a save would keep.
-        let saves =
-            config.start.keeps && save.unwrap_or(!config.save_points.is_empty() && !config.append_only);
+        let is_failing = self.core.server.process.persistence.trouble() == Trouble::Log;
+        let wants = is_failing || (!config.save_points.is_empty() && !config.append_only);
+        let saves = config.start.keeps && save.unwrap_or(wants);
         if !saves {
             self.wants_shutdown = true;
             return;

@@ -22,6 +22,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use crate::base::limits::{BEHIND_CHECK_MS, LOG_GROUP_BYTES};
+use crate::metrics::persistence::Trouble;
 use crate::persist::ledger::Ledger;
 use crate::persist::log::{DiskDone, Log, NextSegment};
 use crate::persist::record::{Kind, PartHead};
@@ -42,6 +43,9 @@ pub(super) struct Logging {
     told: Vec<(u64, u64)>,
     /// How far this log was durable when that was last looked at.
     durable: u64,
+    /// It failed when the turn before ended, and has failed since before this turn: what runs now was not refused by chance.
+    was_failing: bool,
+    is_failing: bool,
 }
 
 /// What a transaction does with the calls of one step on one shard.
@@ -85,7 +89,14 @@ impl Logging {
             reliable: vec![0; shards.into()],
             told: vec![(0, 0); shards.into()],
             durable: 0,
+            was_failing: false,
+            is_failing: false,
         }
+    }
+
+    /// Forgets what transactions have begun: nothing is logged any more.
+    pub fn forget_open(&mut self) {
+        self.open.clear();
     }
 
     fn is_reliable(&self, (shard, seq): (u16, u64)) -> bool {
@@ -141,7 +152,7 @@ impl Core {
             let mut start = Vec::new();
             head.encode(&mut start);
             log.append(Kind::Part, &[&start, &effects], now_ms);
-            if log.holds_replies() {
+            if log.may_hold_replies() {
                 ledger.note_part(self.server.shard, PartAt { seq: log.appended(), id, shards: head.shards });
             }
         } else if !effects.is_empty() {
@@ -186,6 +197,9 @@ impl Shard {
         self.core.commit(now_ms);
         self.note_behind();
         let Core { logging, server, .. } = &mut self.core;
+        let fails = logging.log.error().is_some();
+        logging.is_failing = fails && logging.was_failing;
+        logging.was_failing = fails;
         logging.log.set_strategy(server.config.append_fsync);
         logging.ledger.note_appended(server.shard, logging.log.appended());
         self.next_tick_ms = self.next_tick_ms.min(self.core.logging.log.next_tick_ms());
@@ -201,7 +215,7 @@ impl Shard {
                 return;
             }
             let here = (server.shard, logging.log.appended());
-            if c.out.is_empty() || logging.is_reliable(here) || logging.log.error().is_some() {
+            if c.out.is_empty() || logging.is_reliable(here) || logging.is_failing {
                 return;
             }
             c.sealed = Some(Box::default());
@@ -212,7 +226,7 @@ impl Shard {
             sealed.ready.append(&mut sealed.waiting);
             if !c.out.is_empty() {
                 sealed.needs.append(&mut sealed.next_needs);
-                if holds && logging.log.error().is_none() {
+                if holds && !logging.is_failing {
                     sealed.needs.push((server.shard, logging.log.appended()));
                 }
                 sealed.needs.retain(|need| !logging.is_reliable(*need));
@@ -325,7 +339,9 @@ impl Shard {
         if self.held_writers.is_empty() {
             return;
         }
-        if self.core.server.process.persistence.is_behind() {
+        let persistence = &self.core.server.process.persistence;
+        // While the disk fails they are let go on to hear so.
+        if persistence.is_behind() && persistence.trouble() == Trouble::None {
             // It may be another shard that says when.
             return self.tick_within(now_ms, BEHIND_CHECK_MS);
         }

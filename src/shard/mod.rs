@@ -139,6 +139,8 @@ pub struct Shard {
     sealed: Vec<ClientRef>,
     /// Clients that would write, and wait until the disk can take more.
     held_writers: Vec<ClientRef>,
+    /// The process ends: no command of a client runs any more.
+    is_ending: bool,
     /// This shard's log or save is what they wait for.
     is_behind: bool,
     /// Clients whose commands wait for the disk.
@@ -150,6 +152,10 @@ pub struct Shard {
     leading: Leading,
     /// When to look next whether a save is due.
     save_check_ms: i64,
+    /// When how much is restored was last noted.
+    restore_noted_ms: i64,
+    /// Tables were dormant then.
+    is_restoring: bool,
     /// Changes that such a look is due for.
     changes_seen: u64,
 }
@@ -228,12 +234,15 @@ impl Shard {
             to_resume: Vec::new(),
             sealed: Vec::new(),
             held_writers: Vec::new(),
+            is_ending: false,
             is_behind: false,
             disk_waiters: DiskWaiters::default(),
             disk_ops: VecDeque::new(),
             to_keeper: VecDeque::new(),
             leading: Leading::default(),
             save_check_ms: i64::MAX,
+            restore_noted_ms: 0,
+            is_restoring: false,
             changes_seen: 0,
         }
     }
@@ -396,14 +405,23 @@ impl Shard {
         }
     }
 
+    /// Something has happened to a client's connection: `take_touched` names it at the end of the turn.
+    pub fn touched(&mut self, client: ClientRef) {
+        if self.client(client).is_some() {
+            self.touch(client.index);
+        }
+    }
+
     /// What the driver must do for a client.
     pub fn wants(&self, client: ClientRef) -> Wants {
         let Some(c) = self.client(client) else {
             return Wants { send: false, stop_reading: true, close: false };
         };
         let drained = c.out.is_empty() && c.unsent == 0 && c.sealed_bytes() == 0;
-        let answered =
-            drained && c.flight.is_none() && (c.query.is_empty() || !c.held.any() || c.held.blocked);
+        let answered = drained
+            && !c.held.disk
+            && c.flight.is_none()
+            && (c.query.is_empty() || !c.held.any() || c.held.blocked);
         // What a flight will soon bring can leave in the same send.
         let is_flying = c.flight.as_ref().is_some_and(|flight| flight.waiting > 0);
         let to_send = c.sealed.as_ref().map_or(&c.out, |sealed| &sealed.ready);
@@ -616,6 +634,10 @@ impl Shard {
         if self.core.keys.has_discarded() {
             self.tick_within(now_ms, 0);
         }
+        if self.is_restoring && !self.core.keys.is_dormant() {
+            // Commands have woken what was left.
+            self.note_restore();
+        }
         if self.core.server.config.start.keeps && self.core.keys.counts.changes != self.changes_seen {
             self.changes_seen = self.core.keys.counts.changes;
             self.save_check_ms = self.save_check_ms.min(now_ms + SAVE_CHECK_MS);
@@ -667,6 +689,7 @@ impl Shard {
             let is_idle = idle_max > 0
                 && now_ms - session.active_ms > idle_max * 1000
                 && client.flight.is_none()
+                && !client.held.disk
                 && !client.held.blocked;
             if is_stalled || is_idle {
                 if is_stalled {

@@ -51,7 +51,11 @@ enum Stop {
 
 /// Runs what has arrived, and keeps what cannot run yet.
 pub(super) fn receive(shard: &mut Shard, client: ClientRef, data: &mut [u8], now_ms: i64) {
+    let is_ending = shard.is_ending;
     let Some(c) = shard.client_mut(client) else { return };
+    if is_ending {
+        return;
+    }
     if c.query.is_empty() && !c.held.any() {
         let (used, stop) = process(shard, client, data, now_ms);
         keep(shard, client, &data[used..], stop);
@@ -106,8 +110,9 @@ pub(super) fn end_of_announcements(shard: &mut Shard) {
 
 /// Runs what is in the query buffer.
 pub(super) fn resume(shard: &mut Shard, client: ClientRef, now_ms: i64) {
+    let is_ending = shard.is_ending;
     let Some(c) = shard.client_mut(client) else { return };
-    if c.query.is_empty() || c.held.any() || c.closing == Closing::Now {
+    if is_ending || c.query.is_empty() || c.held.any() || c.closing == Closing::Now {
         return;
     }
     let mut query = std::mem::take(&mut c.query);
@@ -300,7 +305,10 @@ fn run_batch(
             shard.paused.push(client);
             return Err((n, Stop::Held));
         }
-        if router.must_wait_for_disk && router.is_write(call) {
+        if (router.must_wait_for_disk || router.core.is_save_behind())
+            && router.is_write(call)
+            && router.core.server.write_refusal().is_none()
+        {
             let c = shard.client_mut(client).expect("commands do not remove clients");
             c.held.disk = true;
             shard.held_writers.push(client);

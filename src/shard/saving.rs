@@ -5,13 +5,15 @@
 //! at once: the keyspace archives the old state of what a command is about to change (`store::keyspace::saving`). What is not touched is
 //! archived in steps, whenever the driver has nothing more urgent (`work`).
 
+use std::collections::VecDeque;
 use std::mem::take;
 use std::sync::atomic::Ordering;
 
 use crate::base::limits::{
-    SAVE_BUFFER_BYTES_MAX, SAVE_CHECK_MS, SAVE_CHUNK_BYTES, SAVE_RETRY_MS, SAVE_STEP_BYTES, SAVE_WRITES_MAX,
+    SAVE_BUFFER_BYTES_MAX, SAVE_CHECK_MS, SAVE_CHUNK_BYTES, SAVE_RETRY_MS, SAVE_STEP_BYTES, SAVE_SYNC_BYTES,
+    SAVE_WRITES_MAX,
 };
-use crate::metrics::persistence::{Purpose, Trouble};
+use crate::metrics::persistence::Purpose;
 use crate::persist::control::{Archived, FromKeeper, SaveFiles, ToKeeper};
 use crate::persist::keeper;
 use crate::persist::log::{DiskDone, DiskOp, OpenFile};
@@ -34,11 +36,18 @@ pub(super) struct Save {
     archived: Archived,
     /// The segment and the first sequence number behind the cut.
     log: Option<(u64, u64)>,
-    /// Archives that wait to be written together, and where in `chunk` each begins.
+    /// Archives that wait to be written.
+    pending: VecDeque<SavedArchive>,
+    pending_bytes: usize,
+    /// Archives that are written together, and where in `chunk` each begins.
     chunk: Vec<u8>,
     placed: Vec<ArchiveAt>,
     /// Writes under way: bytes to be written, those written, and where.
     writes: Vec<Option<Write>>,
+    /// Bytes written since the last sync began, and whether one is under way: the disk works while keys are archived, so that little is
+    /// left to be synced in the end.
+    unsynced_bytes: usize,
+    is_syncing: bool,
     /// The keeper has been told how it went here.
     is_reported: bool,
     error: Option<String>,
@@ -54,6 +63,8 @@ struct Write {
 pub(super) struct Leading {
     /// The save under way.
     save: Option<u64>,
+    /// Effects are logged from its cut on.
+    is_logged: bool,
     /// The client that is nobody, for cuts.
     nobody: Option<ClientRef>,
     /// The process ends when the save has ended.
@@ -72,10 +83,11 @@ pub(super) struct Ending {
 }
 
 impl Core {
-    /// Whether archives wait for the disk that changes have made: no more may come.
+    /// Whether so many archives wait for the disk, made by changes, that no more may come.
+    #[inline]
     pub fn is_save_behind(&self) -> bool {
         self.save.as_ref().is_some_and(|save| {
-            save.is_cut && save.chunk.len() + self.keys.archived_bytes() > SAVE_BUFFER_BYTES_MAX
+            save.pending_bytes + save.chunk.len() + self.keys.archived_bytes() > SAVE_BUFFER_BYTES_MAX
         })
     }
 
@@ -113,18 +125,21 @@ impl Shard {
         let id = queue::next_id(&self.core.server);
         self.leading.save = Some(id);
         let persistence = &self.core.server.process.persistence;
-        let log = match persistence.trouble() {
-            _ if !self.core.server.config.append_only => keeper::Log::Off,
-            Trouble::Log => keeper::Log::Begins,
-            _ if !persistence.state().is_logging => keeper::Log::Begins,
-            _ => keeper::Log::Continues,
+        let state = persistence.state();
+        let log = if !self.core.server.config.append_only {
+            keeper::Log::Off
+        } else if !state.is_logging || !state.broken_logs.is_empty() {
+            keeper::Log::Begins
+        } else {
+            keeper::Log::Continues
         };
+        self.leading.is_logged = log != keeper::Log::Off;
         tracing::info!(save = id, ?purpose, "saving");
         self.to_keeper.push_back(ToKeeper::Prepare { save: id, log });
     }
 
     /// A message from the keeper has arrived.
-    pub fn from_keeper(&mut self, message: FromKeeper, now_ms: i64) {
+    pub fn keeper_says(&mut self, message: FromKeeper, now_ms: i64) {
         match message {
             FromKeeper::Prepared { save, result: Ok(files) } => {
                 self.core.save = Some(Save {
@@ -134,9 +149,13 @@ impl Shard {
                     is_archived: false,
                     archived: Archived::default(),
                     log: None,
+                    pending: VecDeque::new(),
+                    pending_bytes: 0,
                     chunk: Vec::new(),
                     placed: Vec::new(),
                     writes: Vec::new(),
+                    unsynced_bytes: 0,
+                    is_syncing: false,
                     is_reported: false,
                     error: None,
                 });
@@ -183,7 +202,7 @@ impl Shard {
     /// be done at once.
     pub fn work(&mut self, now_ms: i64) -> bool {
         let goes_on = self.archive_step(now_ms);
-        let restores = self.restore_step();
+        let restores = self.restore_step(now_ms);
         goes_on || restores
     }
 
@@ -212,19 +231,24 @@ impl Shard {
         if !save.is_cut || save.error.is_some() {
             return;
         }
+        for archive in keys.take_archives() {
+            save.pending_bytes += archive.bytes.len();
+            save.pending.push_back(archive);
+        }
         loop {
             if save.writes.iter().flatten().count() >= SAVE_WRITES_MAX {
                 return;
             }
-            if save.chunk.len() < SAVE_CHUNK_BYTES && keys.archived_bytes() > 0 {
-                for archive in keys.take_archives() {
-                    save.placed.push(archive_at(&archive, save.chunk.len()));
-                    save.chunk.extend_from_slice(&archive.bytes);
-                    let length = save.chunk.len().next_multiple_of(ARCHIVE_ALIGN_BYTES as usize);
-                    save.chunk.resize(length, 0);
-                }
+            while save.chunk.len() < SAVE_CHUNK_BYTES
+                && let Some(archive) = save.pending.pop_front()
+            {
+                save.pending_bytes -= archive.bytes.len();
+                save.placed.push(archive_at(&archive, save.chunk.len()));
+                save.chunk.extend_from_slice(&archive.bytes);
+                let length = save.chunk.len().next_multiple_of(ARCHIVE_ALIGN_BYTES as usize);
+                save.chunk.resize(length, 0);
             }
-            let is_last = save.is_archived && keys.archived_bytes() == 0;
+            let is_last = save.is_archived && save.pending.is_empty();
             if save.chunk.is_empty() || (save.chunk.len() < SAVE_CHUNK_BYTES && !is_last) {
                 return;
             }
@@ -248,13 +272,22 @@ impl Shard {
     /// A write of the snapshot has ended.
     pub(super) fn save_done(&mut self, id: u64, slot: u32, done: DiskDone, now_ms: i64) {
         let Some(save) = self.core.save.as_mut().filter(|save| save.id == id) else { return };
-        let DiskDone::Written { result, bytes } = done else {
-            unreachable!("a snapshot is synced by the keeper")
+        let (result, bytes) = match done {
+            DiskDone::Written { result, bytes } => (result, bytes),
+            DiskDone::Synced { result } => {
+                save.is_syncing = false;
+                if let Err(error) = result {
+                    let name = save.files.snapshot.name();
+                    save.error.get_or_insert_with(|| format!("cannot sync {name}: {error}"));
+                }
+                return self.report_archived();
+            }
         };
         let write = save.writes[slot as usize].as_mut().expect("it is under way");
         match result {
             Ok(written) if written > 0 => {
                 write.from += written;
+                save.unsynced_bytes += written;
                 if write.from < bytes.len() {
                     let (at, from) = (write.at + write.from as u64, write.from);
                     let file = OpenFile::clone(&save.files.snapshot);
@@ -266,6 +299,11 @@ impl Shard {
             Err(error) => save.error = Some(format!("cannot write {}: {error}", save.files.snapshot.name())),
         }
         save.writes[slot as usize] = None;
+        if save.unsynced_bytes >= SAVE_SYNC_BYTES && !save.is_syncing && save.error.is_none() {
+            (save.unsynced_bytes, save.is_syncing) = (0, true);
+            let op = DiskOp::Sync { file: OpenFile::clone(&save.files.snapshot) };
+            self.disk_ops.push_back((DiskSlot::Save { id, slot }, op));
+        }
         self.write_archives();
         self.report_archived();
         self.note_behind();
@@ -278,6 +316,8 @@ impl Shard {
         let keys = &self.core.keys;
         let is_written = save.is_archived
             && keys.archived_bytes() == 0
+            && save.pending.is_empty()
+            && !save.is_syncing
             && save.chunk.is_empty()
             && save.writes.iter().all(Option::is_none);
         if !save.is_cut || save.is_reported || !(is_written || save.error.is_some()) {
@@ -298,6 +338,11 @@ impl Shard {
     fn conclude_save(&mut self, id: u64, result: Result<u64, String>, now_ms: i64) {
         if let Some(save) = self.core.save.take_if(|save| save.id == id) {
             self.core.keys.end_save();
+            if result.is_err() && save.is_cut && save.files.is_fresh {
+                let error = self.core.logging.log.error().map(str::to_owned);
+                self.core.logging.log.base_failed();
+                self.after_log(error, now_ms);
+            }
             if let (Ok(_), Some((segment, first_seq))) = (&result, save.log) {
                 let error = self.core.logging.log.error().map(str::to_owned);
                 self.core.logging.log.base_published(first_seq, segment);
@@ -319,7 +364,7 @@ impl Shard {
         }
         let persistence = &self.core.server.process.persistence;
         if result.is_ok() {
-            persistence.set_logging(self.core.server.config.append_only);
+            persistence.set_logging(self.leading.is_logged);
         }
         persistence.end_save(result.clone(), now_ms);
         if !take(&mut self.leading.ends_after_next)
@@ -364,8 +409,6 @@ impl Shard {
         gauges.unsynced_bytes.set(logging.log.unsynced_bytes() as u64);
         gauges.syncs_delayed.set(logging.log.syncs_delayed());
         gauges.syncs_pending.set(u64::from(logging.log.is_syncing()));
-        gauges.keys_left.set(keys.dormant_keys() as u64);
-        gauges.tables_left.set(keys.dormant_tables() as u64);
         let totals = process.persistence.totals();
         let state = process.persistence.state();
         let changes = totals.changes - state.changes_saved.min(totals.changes);
@@ -376,6 +419,8 @@ impl Shard {
         let is_due = changes > 0 && points.clone().any(|point| point.is_due(changes, elapsed_ms));
         let grown_bytes = state.base_bytes / 100 * config.rewrite_growth_percent;
         let is_large = config.rewrite_growth_percent > 0
+            && config.append_only
+            && logging.log.is_recording()
             && totals.log_bytes > grown_bytes
             && totals.log_bytes + state.base_bytes >= config.rewrite_bytes_min;
         // After a failure, not at once again.
@@ -388,7 +433,8 @@ impl Shard {
             points
                 .filter(|point| changes >= point.changes)
                 .map(|point| {
-                    (point.seconds * 1000).saturating_sub(elapsed_ms).max(SAVE_CHECK_MS as u64) as i64
+                    point.seconds.saturating_mul(1000).saturating_sub(elapsed_ms).max(SAVE_CHECK_MS as u64)
+                        as i64
                 })
                 .min()
                 .unwrap_or(i64::MAX)

@@ -29,6 +29,9 @@ const RANDOM_TRIES: usize = 64;
 /// What a table holds: one word that carries 16 bits of its key's hash, and owns the rest behind it. An absent one must be one
 /// word too: the null pointer.
 pub trait TableEntry: Clone {
+    /// A full table grows by at least one part in so many of its cells, and always by a size.
+    const GROWTH_PART: usize = usize::MAX;
+
     /// The 16 hash bits. Reads nothing but the word.
     fn tag(&self) -> u16;
     /// Asks the processor to fetch what a look at the entry would read.
@@ -196,6 +199,12 @@ impl<'a, E: TableEntry> CellsRef<'a, E> {
         self.len as usize
     }
 
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
     /// The entry with this tag that `is_it` accepts.
     #[inline]
     pub fn find(self, tag: u16, is_it: impl Fn(&E) -> bool) -> Option<&'a E> {
@@ -242,7 +251,7 @@ impl<'a, E: TableEntry> CellsRef<'a, E> {
 
     /// The position of an entry, any of them with the same probability.
     pub fn random(self, rng: &mut Rng) -> Option<usize> {
-        if self.len == 0 {
+        if self.is_empty() {
             return None;
         }
         for _ in 0..RANDOM_TRIES {
@@ -301,7 +310,7 @@ impl<E: TableEntry, S: Store<E>> Cells<E, S> {
     /// Adds an entry; that no equal one is there is the caller's business.
     pub fn insert(&mut self, entry: E) {
         if (self.len as usize + 1) * FULL.1 > self.homes as usize * FULL.0 {
-            self.resize(self.cells.len() + 1);
+            self.resize(self.cells.len() + self.cells.len() / E::GROWTH_PART + 1);
         }
         let mut entry = entry;
         while let Err(back) = self.try_insert(entry) {
@@ -345,6 +354,11 @@ impl<E: TableEntry, S: Store<E>> Cells<E, S> {
         let mut table = Cells { len: len as u32, ..Cells::default() };
         table.fill(&mut entries, len.max(len * FULL.1 / FULL.0 + 1));
         table
+    }
+
+    /// All entries, for changing them. Their tags must stay.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut E> {
+        self.cells.as_mut().iter_mut().flatten()
     }
 
     /// Takes all entries out.

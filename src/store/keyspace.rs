@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::base::limits::{DATABASES, INLINE_STRING_BYTES_MAX, TABLE_COST, VALUE_STEP};
+use crate::base::limits::{DATABASES, FREED_AT_ONCE_BYTES_MAX, INLINE_STRING_BYTES_MAX};
 use crate::base::slot::{SLOTS, Slot, key_slot};
 use crate::store::awaited::Awaited;
 use crate::store::collection::EncodingLimits;
@@ -358,10 +358,10 @@ impl Keyspace {
 
     /// Removes a key; whether it was there (and alive).
     pub fn remove(&mut self, db: u16, key: &Key<'_>, now_ms: i64) -> bool {
-        match self.unlink(db, key) {
-            Some(entry) => self.journal_removal(db, key, &entry, now_ms),
-            None => false,
-        }
+        let Some(entry) = self.unlink(db, key) else { return false };
+        let is_live = self.journal_removal(db, key, &entry, now_ms);
+        self.discard(entry);
+        is_live
     }
 
     /// Sets or clears the expiry of a key that exists; whether it does.
@@ -438,37 +438,6 @@ impl Keyspace {
         self.journal.record(a, Effect::Swap { with: b });
     }
 
-    /// Frees up to about `entries` entries of flushed databases, and elements of large values; whether there are more.
-    pub fn free_discarded(&mut self, entries: usize) -> bool {
-        let mut freed = 0;
-        while freed < entries {
-            if let Some(value) = self.discarded_values.last_mut() {
-                freed += VALUE_STEP;
-                if !value.free_part(VALUE_STEP) {
-                    self.discarded_values.pop();
-                }
-                continue;
-            }
-            let Some(last) = self.discarded.last_mut() else {
-                self.discarded = Vec::new();
-                return false;
-            };
-            match last.free_table() {
-                Some(count) => freed += count,
-                None => {
-                    freed += TABLE_COST;
-                    self.discarded.pop();
-                }
-            }
-        }
-        true
-    }
-
-    /// Whether flushed databases still wait to be freed.
-    pub fn has_discarded(&self) -> bool {
-        !self.discarded.is_empty() || !self.discarded_values.is_empty()
-    }
-
     /// Who waits for which keys.
     #[inline]
     pub fn awaited(&mut self) -> &mut Awaited {
@@ -540,7 +509,9 @@ impl Keyspace {
         let bucket = table.locate(key.hash, key.bytes)?;
         let entry = table.at(key.hash, bucket);
         if has_passed(entry, now_ms) {
-            self.unlink(db, key);
+            if let Some(entry) = self.unlink(db, key) {
+                self.discard(entry);
+            }
             self.counts.expired += 1;
             self.journal.record(db, Effect::Delete { key: key.bytes });
             return None;
@@ -636,6 +607,9 @@ impl Keyspace {
             Some(entry) => {
                 let before = allocated_bytes(entry);
                 db.volatile -= usize::from(entry.expire_at_ms().is_some());
+                if before > FREED_AT_ONCE_BYTES_MAX {
+                    discarded::take_large(entry, &mut self.discarded_values);
+                }
                 entry.replace(payload, expire_at_ms);
                 entry.set_clock(clock);
                 db.entry_bytes = db.entry_bytes + allocated_bytes(entry) - before;
@@ -711,6 +685,7 @@ fn write_range(entry: &mut Entry, offset: usize, bytes: &[u8]) -> Result<usize, 
 }
 
 mod collections;
+mod discarded;
 pub mod dormant;
 #[cfg(test)]
 pub mod memory;

@@ -266,6 +266,11 @@ impl<T> Cell<T> {
 
     /// Takes the object out and ends the cell.
     pub fn into_boxed(mut self) -> Option<Box<T>> {
+        self.take_boxed()
+    }
+
+    /// Takes the object out of a cell that is about to go or to hold something else: what is left in its place has no meaning.
+    pub fn take_boxed(&mut self) -> Option<Box<T>> {
         if self.header().kind != KIND_BOXED {
             return None;
         }

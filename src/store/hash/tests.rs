@@ -145,6 +145,7 @@ proptest! {
     fn behaves_as_a_map(steps in proptest::collection::vec(step(), 0..200)) {
         let (mut hash, mut oracle, mut now_ms) = (Hash::default(), Oracle::new(), 0i64);
         let mut journal = Journal { recorded: Some(Vec::new()), ..Journal::default() };
+        let mut copies = Vec::new();
         for step in steps {
             match step {
                 Step::Set(field, value) => {
@@ -181,10 +182,13 @@ proptest! {
                 Step::Copy => {
                     let copy = hash.clone();
                     prop_assert_eq!(&copy, &hash);
-                    hash = copy;
+                    copies.push((std::mem::replace(&mut hash, copy), oracle.clone()));
                 }
             }
             compare(&hash, &oracle)?;
+        }
+        for (copy, oracle) in &copies {
+            compare(copy, oracle)?;
         }
 
         // What the journal says, and what the hash says of itself, rebuild it.

@@ -7,9 +7,14 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::limits::{EXPIRED_STEP, RANDOM_CHOICES_MAX, TABLE_ENTRIES_MAX};
+use crate::base::limits::{
+    DISCARDED_VALUES_MAX, EXPIRED_STEP, RANDOM_CHOICES_MAX, TABLE_COST, TABLE_ENTRIES_MAX,
+};
 use crate::base::rng::Rng;
-use crate::store::effect::decode_all;
+use crate::store::collection::Change;
+use crate::store::effect::{End, decode_all};
+use crate::store::hash::Hash;
+use crate::store::list::List;
 
 const DBS: u16 = 3;
 const CLOCK: u32 = 7;
@@ -348,6 +353,52 @@ fn empty_slots_are_freed_in_steps_as_well() {
         keys.free_discarded(100 * TABLE_COST);
         assert!(before - keys.discarded.len() <= 100);
     }
+}
+
+#[test]
+fn a_large_value_is_freed_in_steps_however_it_goes() {
+    for way in ["deleted", "replaced", "expired", "flushed"] {
+        let mut keys = Keyspace::new(0..SLOTS);
+        let key = Key::new(b"large");
+        for i in 0..5000u32 {
+            let field = i.to_string().into_bytes();
+            keys.change_or_create(0, &key, 0, 0, |hash: &mut Change<'_, Hash>| hash.set(&field, b"value"))
+                .expect("a hash");
+        }
+        keys.set_expiry(0, &key, Some(10));
+        let full = keys.allocated_bytes();
+        match way {
+            "deleted" => assert!(keys.remove(0, &key, 0)),
+            "replaced" => keys.set_string(0, &key, b"short", None, 0),
+            "expired" => assert!(!keys.exists(0, &key, 10)),
+            _ => keys.flush(0),
+        }
+        assert!(keys.has_discarded(), "{way}");
+        assert!(keys.allocated_bytes() < full - 100_000, "{way}: what waits to be freed no longer counts");
+        keys.remove(0, &key, 0);
+        // The tables of a flushed database come first, where there are any.
+        let tables = if way == "flushed" { SLOTS } else { 0 };
+        let mut steps = 0;
+        while keys.free_discarded(TABLE_COST) {
+            steps += 1;
+        }
+        assert!((tables + 2..tables + 100).contains(&steps), "{way}: {steps} steps");
+    }
+}
+
+#[test]
+fn what_is_made_and_deleted_without_end_is_freed_too() {
+    let mut keys = Keyspace::new(0..SLOTS);
+    let key = Key::new(b"large");
+    for _ in 0..1000 {
+        let elements: Vec<Vec<u8>> = (0..100u32).map(|i| format!("element {i}").into_bytes()).collect();
+        let push = |list: &mut Change<'_, List>| list.push(End::Right, elements.iter().map(Vec::as_slice));
+        keys.change_or_create(0, &key, 0, 0, push).expect("a list");
+        assert!(keys.remove(0, &key, 0));
+        assert!(keys.discarded_values.len() <= DISCARDED_VALUES_MAX);
+    }
+    while keys.free_discarded(1000) {}
+    assert!(!keys.has_discarded());
 }
 
 /// Bug 4: each expired key that was met by chance cost a walk over all slots.

@@ -1,7 +1,7 @@
 //! Values by id, in order: what is pending. Owns how they are divided into parts; knows nothing of what they mean.
 //!
-//! A sorted array of sorted arrays. A part is full at `PART_MAX` values; it is then divided in the middle, but at the end the next one begins
-//! empty, and nearly all that comes, comes there. A copy shares the parts until either changes one.
+//! A sorted array of sorted arrays. A part is full at `PART_MAX` values; it is then divided in the middle, but at the end the next one
+//! begins empty, and nearly all that comes, comes there. A copy shares the parts until either changes one.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;

@@ -324,10 +324,19 @@ proptest! {
         node_bytes in prop_oneof![Just(0usize), 40usize..400, Just(4096)],
     ) {
         let mut pair = Pair::new(node_entries, node_bytes);
-        for step in &steps {
+        let mut copies = Vec::new();
+        for (i, step) in steps.iter().enumerate() {
             pair.step(step);
+            if i % 8 == 0 {
+                copies.push((pair.stream.clone(), pair.naive.clone()));
+            }
         }
         pair.check();
+        // What became of the stream did not become of its copies.
+        for (copy, naive) in copies {
+            prop_assert_eq!(Naive::of(&copy), naive);
+            prop_assert_eq!(copy.nodes.allocated_bytes(), copy.nodes.counted_bytes());
+        }
     }
 
     #[test]
@@ -379,6 +388,7 @@ proptest! {
                 prop_assert!(damaged.change().delete(id));
             }
             prop_assert_eq!(damaged.stream.nodes.len(), 0);
+            prop_assert_eq!(damaged.stream.nodes.allocated_bytes(), damaged.stream.nodes.counted_bytes());
         }
     }
 }

@@ -144,7 +144,7 @@ mod tests {
         persistence.note_cut(1);
         persistence.end_save(Ok(1000), START_MS + 2500);
         persistence.begin_save(Purpose::Rewrite, START_MS + 3000).expect("none runs");
-        persistence.set_log_error(0, Some("no space".into()));
+        persistence.set_log_error(0, Some("no space".into()), false);
         persistence.shard(0).log_bytes.set(24);
         persistence.shard(0).tables_left.set(7);
         let text = bench.run("@9s | SET k w | INFO persistence");
