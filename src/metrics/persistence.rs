@@ -97,6 +97,8 @@ pub enum Purpose {
 /// A save under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Saving {
+    /// Which one: numbered from 1 on since start.
+    pub id: u64,
     /// What for.
     pub purpose: Purpose,
     /// Since when, Unix milliseconds.
@@ -121,6 +123,8 @@ pub struct Last {
 pub struct State {
     /// The save under way.
     pub saving: Option<Saving>,
+    /// Saves begun since start.
+    pub saves_begun: u64,
     /// What is to be saved when that one has ended.
     pub scheduled: Option<Purpose>,
     /// The last one for `Purpose::Snapshot`.
@@ -222,7 +226,9 @@ impl Persistence {
         match state.saving {
             Some(saving) => Err(saving.purpose),
             None => {
-                state.saving = Some(Saving { purpose, started_ms: now_ms, changes: None });
+                state.saves_begun += 1;
+                let id = state.saves_begun;
+                state.saving = Some(Saving { id, purpose, started_ms: now_ms, changes: None });
                 Ok(())
             }
         }

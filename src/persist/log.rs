@@ -82,6 +82,16 @@ pub enum DiskDone {
     },
 }
 
+impl DiskDone {
+    /// Whether the disk refused.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            DiskDone::Written { result, .. } => !matches!(result, Ok(written) if *written > 0),
+            DiskDone::Synced { result } => result.is_err(),
+        }
+    }
+}
+
 /// What a segment that was made ready needs.
 #[derive(Clone, Debug)]
 pub struct NextSegment {
@@ -146,6 +156,16 @@ enum Trouble {
     Broken { cause: String },
 }
 
+/// What a log was given, for tests that compare it with what a restart finds.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub enum Given {
+    /// A segment begins.
+    Segment { number: u64, first_seq: u64 },
+    /// A group, with the sequence number of its last record.
+    Group { last_seq: u64, kind: Kind, payload: Vec<u8> },
+}
+
 /// See the module.
 pub struct Log {
     strategy: Fsync,
@@ -176,6 +196,8 @@ pub struct Log {
     is_finishing: bool,
     /// The record that says so has been made.
     is_ended: bool,
+    /// What it was given so far, where a test listens.
+    witness: Option<Vec<Given>>,
 }
 
 impl Log {
@@ -200,6 +222,28 @@ impl Log {
             fills_not: false,
             is_finishing: false,
             is_ended: false,
+            witness: None,
+        }
+    }
+
+    /// Remembers what it is given, in a debug build, which `witnessed` tells.
+    #[doc(hidden)]
+    pub fn listen(&mut self) {
+        self.witness = Some(Vec::new());
+    }
+
+    /// What it was given since `listen`.
+    #[doc(hidden)]
+    pub fn witnessed(&self) -> &[Given] {
+        self.witness.as_deref().unwrap_or_default()
+    }
+
+    #[inline]
+    fn witness(&mut self, given: impl FnOnce() -> Given) {
+        if cfg!(debug_assertions)
+            && let Some(witness) = &mut self.witness
+        {
+            witness.push(given());
         }
     }
 
@@ -339,6 +383,8 @@ impl Log {
         if self.write_ms.is_none() {
             self.write_ms = Some(now_ms + LOG_WRITE_DELAY_MS);
         }
+        let last_seq = self.next_seq - 1;
+        self.witness(|| Given::Group { last_seq, kind, payload: payload.concat() });
     }
 
     /// The record that ends a segment, once all before it is durable.
@@ -386,6 +432,8 @@ impl Log {
         self.bytes += waiting.bytes.len() as u64;
         self.waiting.push_back(waiting);
         self.write_ms.get_or_insert(now_ms);
+        let (number, first_seq) = (header.number, header.first_seq);
+        self.witness(|| Given::Segment { number, first_seq });
         self.synced_ms = now_ms;
         self.next_seq
     }
@@ -399,16 +447,13 @@ impl Log {
             .filter(|(of, _)| of.number >= segment)
             .map(|(of, waiting)| of.length + waiting.bytes.len() as u64)
             .sum();
-        if let Some(Trouble::Full { .. }) = &self.trouble
-            && self.writing.take_if(|writing| writing.segment < segment).is_some()
-        {
-            // What could not be written is in the base.
-            self.trouble = None;
-        }
         // What the files before it hold matters to nobody any more.
         while self.segments.front().is_some_and(|of| of.number < segment) {
             self.segments.pop_front();
             self.waiting.pop_front();
+        }
+        if self.writing.as_ref().is_some_and(|writing| writing.segment < segment) && self.gives_up_retry() {
+            self.trouble = None;
         }
         if self.unpublished.take_if(|unpublished| *unpublished <= first_seq).is_some() && self.is_broken() {
             self.trouble = None;
@@ -620,6 +665,7 @@ impl Log {
         let Some(segment) = segment else {
             // A base has been published meanwhile that holds all of it.
             self.writing = None;
+            self.trouble.take_if(|trouble| matches!(trouble, Trouble::Full { .. }));
             self.keep(bytes);
             return None;
         };
@@ -688,7 +734,18 @@ impl Log {
         }
     }
 
+    /// Forgets the write that waits to be tried again, if there is one.
+    fn gives_up_retry(&mut self) -> bool {
+        // While it is being tried, its end is still to come.
+        let waits = matches!(self.trouble, Some(Trouble::Full { retry_ms, .. }) if retry_ms < i64::MAX);
+        if waits {
+            self.writing = None;
+        }
+        waits
+    }
+
     fn break_down(&mut self, cause: String) {
+        self.gives_up_retry();
         // Of several failures the first one tells most.
         if !self.is_broken() {
             self.trouble = Some(Trouble::Broken { cause });

@@ -10,6 +10,7 @@
 //! | `ledger` | how far the logs of all shards may be relied on |
 //! | `snapshot` | the layout of a snapshot |
 //! | `control` | what shards and the keeper say to each other |
+//! | `clerk` | what becomes of the shards' messages about saves |
 //! | `keeper` | the steps that change which files belong to the data |
 //! | `directory` | the names of files |
 //! | `disk` | the way to the files, and what their failures say |
@@ -21,6 +22,7 @@
 //! | `rebuild` | a manifest made again from the files |
 
 pub mod check;
+pub mod clerk;
 pub mod control;
 pub mod directory;
 pub mod disk;

@@ -33,8 +33,8 @@ pub enum DiskSlot {
 /// Clients of this shard that wait for the disk.
 #[derive(Default)]
 pub(super) struct DiskWaiters {
-    /// For the end of a save, and whether they want a reply.
-    saves: Vec<(ClientRef, bool)>,
+    /// For the end of a save: which one, and whether they want a reply.
+    saves: Vec<(u64, ClientRef, bool)>,
     logs: Vec<LogWaiter>,
 }
 
@@ -70,6 +70,7 @@ impl Shard {
         match slot {
             DiskSlot::Log => self.log_done(done, now_ms),
             DiskSlot::Fill => {
+                self.seal_before(&done, now_ms);
                 let error = self.core.logging.log.error().map(str::to_owned);
                 if let Some(rest) = self.core.logging.log.fill_done(done) {
                     self.disk_ops.push_back((DiskSlot::Fill, rest));
@@ -203,10 +204,12 @@ impl Shard {
 
     // Who waits ---------------------------------------------------------------------------------------------------
 
-    /// The client gets its reply when a save has ended.
+    /// The client gets its reply when the save that it has just begun has ended.
     pub(super) fn wait_for_save(&mut self, asker: Asker) {
         if let Some(client) = self.hold_for_disk(asker) {
-            self.disk_waiters.saves.push((client, asker.is_wanted));
+            let saving = self.core.server.process.persistence.state().saving;
+            let id = saving.expect("nobody can have ended it yet").id;
+            self.disk_waiters.saves.push((id, client, asker.is_wanted));
         }
     }
 
@@ -241,8 +244,12 @@ impl Shard {
         self.resume(client, now_ms);
     }
 
-    pub(super) fn answer_savers(&mut self, result: &Result<u64, String>, now_ms: i64) {
-        for (client, is_wanted) in take(&mut self.disk_waiters.saves) {
+    pub(super) fn answer_savers(&mut self, id: u64, result: &Result<u64, String>, now_ms: i64) {
+        // Others may have begun the next one before this shard hears of the end of the last.
+        let (served, rest) = take(&mut self.disk_waiters.saves).into_iter().partition(|(of, ..)| *of == id);
+        self.disk_waiters.saves = rest;
+        let served: Vec<_> = served;
+        for (_, client, is_wanted) in served {
             self.answer_waiter(client, is_wanted, now_ms, |writer| match result {
                 Ok(_) => writer.simple("OK"),
                 Err(error) => writer.error(&format!("ERR {}", error.replace(['\r', '\n'], " "))),

@@ -221,7 +221,10 @@ fn run_list(core: &mut Core, calls: &mut Calls, now_ms: i64) {
                     apply(core, call, write, now_ms);
                 }
                 Stage::Await => unreachable!("such calls have a ticket"),
-                Stage::Cut => core.cut(now_ms),
+                Stage::Cut => {
+                    let id = args.get(0).try_into().expect("the word is the number of the save");
+                    core.cut(u64::from_le_bytes(id), now_ms);
+                }
                 Stage::CheckWatched => {
                     if core.keys.end_watch(*client_id, now_ms) {
                         *is_dirty = true;

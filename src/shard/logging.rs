@@ -29,7 +29,7 @@ use crate::persist::record::{Kind, PartHead};
 use crate::persist::whole::PartAt;
 use crate::shard::execute::Core;
 use crate::shard::mesh::{Calls, Message};
-use crate::shard::{ClientRef, Shard};
+use crate::shard::{ClientRef, Fault, Shard};
 
 /// A shard's log, and what it knows of those of others.
 pub(super) struct Logging {
@@ -146,8 +146,10 @@ impl Core {
             }
             return;
         }
+        let splits = self.has_fault(Fault::SplitParts);
         let Logging { log, ledger, .. } = &mut self.logging;
-        if calls.fellows.len() > 1 && calls.fellows.contains(&self.server.shard) && log.is_recording() {
+        let is_part = calls.fellows.len() > 1 && calls.fellows.contains(&self.server.shard);
+        if is_part && log.is_recording() && !splits {
             let head = PartHead { id, shards: calls.fellows.clone() };
             let mut start = Vec::new();
             head.encode(&mut start);
@@ -168,6 +170,9 @@ impl Core {
         calls.log_seq = 0;
         let log = &self.logging.log;
         if !log.holds_replies() || (log.error().is_some() && !calls.may_write(&self.table)) {
+            return;
+        }
+        if self.has_fault(Fault::TrustOthers) && calls.home != self.server.shard {
             return;
         }
         self.commit(now_ms);
@@ -207,9 +212,10 @@ impl Shard {
 
     /// Seals what a client is to be told, if it must wait, and takes out what need not wait any longer.
     pub(super) fn seal(&mut self, index: u32) {
+        let is_early = self.core.has_fault(Fault::ReplyEarly);
         let Core { logging, server, .. } = &mut self.core;
         let Some(c) = self.clients[index as usize].as_mut() else { return };
-        let holds = logging.log.holds_replies();
+        let holds = logging.log.holds_replies() && !is_early;
         if c.sealed.is_none() {
             if !holds {
                 return;
@@ -260,11 +266,22 @@ impl Shard {
 
     /// An operation on the log has ended.
     pub(super) fn log_done(&mut self, done: DiskDone, now_ms: i64) {
+        self.seal_before(&done, now_ms);
         let before = self.core.logging.log.error().map(str::to_owned);
         if let Some(rest) = self.core.logging.log.done(done, now_ms) {
             self.disk_ops.push_back((super::DiskSlot::Log, rest));
         }
         self.after_log(before, now_ms);
+    }
+
+    /// If this is the first failure: what has been done so far in this turn waits for the log, like what was done before it.
+    pub(super) fn seal_before(&mut self, done: &DiskDone, now_ms: i64) {
+        if done.is_failure() && self.core.logging.log.error().is_none() {
+            self.core.commit(now_ms);
+            for index in self.touched.clone() {
+                self.seal(index);
+            }
+        }
     }
 
     /// Tells everybody concerned how the log stands now.
@@ -274,12 +291,13 @@ impl Shard {
             self.report_log_error(now_ms);
         }
         let here = self.core.server.shard;
+        let trusts = self.core.has_fault(Fault::TrustParts);
         let Logging { log, ledger, durable, .. } = &mut self.core.logging;
         let durable_now = log.durable();
         if durable_now > *durable {
             *durable = durable_now;
             let mut advanced = Vec::new();
-            if log.holds_replies() || ledger.is_in_doubt(here) {
+            if (log.holds_replies() || ledger.is_in_doubt(here)) && !trusts {
                 ledger.note_durable(here, durable_now, |shard, seq| advanced.push((shard, seq)));
             } else {
                 ledger.note_durable_alone(here, durable_now);

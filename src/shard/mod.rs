@@ -40,7 +40,7 @@ use crate::config::Config;
 use crate::metrics::Stats;
 use crate::persist::control::ToKeeper;
 use crate::persist::ledger::Ledger;
-use crate::persist::log::DiskOp;
+use crate::persist::log::{DiskOp, Log};
 use crate::resp::write::Writer;
 use crate::shard::blocked::End;
 use crate::shard::client::{Client, Closing};
@@ -106,6 +106,14 @@ pub enum Fault {
     LoseWakeup,
     /// One who waits and runs out of time is answered without asking the owner of its keys.
     LeaveUnasked,
+    /// Replies leave before what they tell of is durable.
+    ReplyEarly,
+    /// Replies do not wait for the logs of other shards.
+    TrustOthers,
+    /// A log is relied on as far as it is durable, whatever other shards lack of its transactions.
+    TrustParts,
+    /// The parts of a transaction become records that know nothing of each other.
+    SplitParts,
 }
 
 /// One shard of the process.
@@ -470,6 +478,12 @@ impl Shard {
     /// Whether a client asked the server to stop since the last call.
     pub fn take_shutdown(&mut self) -> bool {
         std::mem::take(&mut self.wants_shutdown)
+    }
+
+    /// This shard's log, for tests.
+    #[doc(hidden)]
+    pub fn log(&mut self) -> &mut Log {
+        &mut self.core.logging.log
     }
 
     /// This shard's keys, for tests and embedding.

@@ -22,7 +22,7 @@ use crate::shard::client::Client;
 use crate::shard::execute::Core;
 use crate::shard::flight::{self, packed};
 use crate::shard::mesh::{Call, Message, Stage};
-use crate::shard::{ClientRef, DiskSlot, Shard, queue};
+use crate::shard::{ClientRef, DiskSlot, Shard};
 use crate::store::keyspace::saving::SavedArchive;
 
 /// A save as one shard takes part in it.
@@ -91,10 +91,10 @@ impl Core {
         })
     }
 
-    /// The cut, at its place among the transactions.
-    pub fn cut(&mut self, now_ms: i64) {
+    /// The cut of a save, at its place among the transactions. The save may have failed elsewhere before that place has come.
+    pub fn cut(&mut self, id: u64, now_ms: i64) {
         self.commit(now_ms);
-        let Some(save) = &mut self.save else { return };
+        let Some(save) = self.save.as_mut().filter(|save| save.id == id) else { return };
         let log = &mut self.logging.log;
         if let Some(next) = save.files.next.take() {
             let segment = next.header.number;
@@ -122,10 +122,10 @@ impl Shard {
 
     /// Shard 0: a save that was begun is carried out.
     pub(super) fn lead_save(&mut self, purpose: Purpose) {
-        let id = queue::next_id(&self.core.server);
-        self.leading.save = Some(id);
         let persistence = &self.core.server.process.persistence;
         let state = persistence.state();
+        let id = state.saving.expect("it has been begun").id;
+        self.leading.save = Some(id);
         let log = if !self.core.server.config.append_only {
             keeper::Log::Off
         } else if !state.is_logging || !state.broken_logs.is_empty() {
@@ -160,7 +160,7 @@ impl Shard {
                     error: None,
                 });
                 if self.leading.save == Some(save) {
-                    self.begin_cut(now_ms);
+                    self.begin_cut(save, now_ms);
                 }
             }
             FromKeeper::Prepared { save, result: Err(error) } => self.conclude_save(save, Err(error), now_ms),
@@ -170,8 +170,11 @@ impl Shard {
     }
 
     /// Has every shard make its cut at the same place in the order of transactions.
-    fn begin_cut(&mut self, now_ms: i64) {
-        let nobody = match self.leading.nobody {
+    fn begin_cut(&mut self, save: u64, now_ms: i64) {
+        let id = save.to_le_bytes();
+        // The cut before may still be on its way home, if an inbox is full, while its save has ended.
+        let nobody = self.leading.nobody;
+        let nobody = match nobody.filter(|nobody| self.client(*nobody).is_some_and(|c| c.flight.is_none())) {
             Some(nobody) => nobody,
             None => {
                 let nobody = ClientRef { index: self.clients.len() as u32, generation: 0 };
@@ -186,7 +189,7 @@ impl Shard {
         for shard in 0..self.core.server.shards {
             let calls = packed(&mut self.packing, &mut self.spare_calls, shard);
             calls.claim.claim_everything(true);
-            calls.push(Call::of_stage(Stage::Cut), std::iter::empty());
+            calls.push(Call::of_stage(Stage::Cut), [&id[..]].into_iter());
         }
         flight::depart(self, nobody, flight, now_ms);
     }
@@ -349,7 +352,7 @@ impl Shard {
                 self.after_log(error, now_ms);
             }
         }
-        self.answer_savers(&result, now_ms);
+        self.answer_savers(id, &result, now_ms);
         self.note_behind();
         self.release_writers(now_ms);
         if self.leading.save.take_if(|save| *save == id).is_some() {

@@ -13,7 +13,9 @@ use corevault::shard::mesh::ShardMessage;
 use corevault::shard::{Arrival, ClientRef, Shard, slots_of};
 use corevault::store::keyspace::Keyspace;
 
+use crate::disk::Ticket;
 use crate::socket::{Behaviour, Socket};
+use crate::storage::Storage;
 
 /// When every simulation begins, Unix milliseconds.
 pub const START_MS: i64 = 1_700_000_000_000;
@@ -37,8 +39,8 @@ pub enum Fault {
 /// See the module.
 pub struct Cluster {
     pub shards: Vec<Shard>,
-    /// By sender and receiver: what was delivered and not yet taken.
-    channels: Vec<Vec<VecDeque<ShardMessage>>>,
+    /// By sender and receiver: what was delivered and not yet taken, with the number of the moment.
+    channels: Vec<Vec<VecDeque<(u64, ShardMessage)>>>,
     /// By sender and receiver: what found its channel full.
     undelivered: Vec<Vec<VecDeque<ShardMessage>>>,
     channel_messages_max: usize,
@@ -46,6 +48,12 @@ pub struct Cluster {
     /// Which socket is at which index of a shard.
     places: Vec<Vec<Option<usize>>>,
     pub now_ms: i64,
+    /// What the process keeps on disk, if anything.
+    pub storage: Option<Storage>,
+    /// Shards that had nothing to do but wait when they last worked.
+    is_idle: Vec<bool>,
+    /// Counts moments at which something was sent.
+    moment: u64,
     last_client_id: u64,
     /// What is to go wrong, and how many opportunities pass before it does.
     fault: Option<(Fault, u64)>,
@@ -57,21 +65,28 @@ impl Cluster {
         let count = shards as u16;
         let process = Arc::new(Process::default());
         let ledger = Arc::new(Ledger::new(count));
-        let matrix = || (0..shards).map(|_| (0..shards).map(|_| VecDeque::new()).collect()).collect();
+        let shards = (0..count).map(|n| {
+            let (process, keys) = (Arc::clone(&process), Keyspace::recording(slots_of(n, count)));
+            let ledger = Arc::clone(&ledger);
+            Shard::with_keyspace(n, count, process, config.clone(), rng.next_u64(), keys, ledger)
+        });
+        Cluster::of(shards.collect(), START_MS, rng, fault)
+    }
+
+    /// Over these shards, which keep nothing unless `storage` is set.
+    pub fn of(shards: Vec<Shard>, now_ms: i64, rng: &mut Rng, fault: Option<Fault>) -> Cluster {
+        let count = shards.len();
         Cluster {
-            shards: (0..count)
-                .map(|n| {
-                    let (process, keys) = (Arc::clone(&process), Keyspace::recording(slots_of(n, count)));
-                    let ledger = Arc::clone(&ledger);
-                    Shard::with_keyspace(n, count, process, config.clone(), rng.next_u64(), keys, ledger)
-                })
-                .collect(),
-            channels: matrix(),
-            undelivered: matrix(),
+            shards,
+            channels: (0..count).map(|_| (0..count).map(|_| VecDeque::new()).collect()).collect(),
+            undelivered: (0..count).map(|_| (0..count).map(|_| VecDeque::new()).collect()).collect(),
             channel_messages_max: 1 + rng.below(4) as usize,
             sockets: Vec::new(),
-            places: vec![Vec::new(); shards],
-            now_ms: START_MS,
+            places: vec![Vec::new(); count],
+            now_ms,
+            storage: None,
+            is_idle: vec![false; count],
+            moment: 0,
             last_client_id: 0,
             fault: fault.map(|fault| (fault, rng.below(20))),
         }
@@ -166,10 +181,40 @@ impl Cluster {
 
     /// A shard takes the next message of a channel.
     pub fn deliver_message(&mut self, from: usize, to: usize) {
-        let message = self.channels[from][to].pop_front().expect("the channel holds a message");
+        let (_, message) = self.channels[from][to].pop_front().expect("the channel holds a message");
         if !self.goes_wrong(Fault::LoseMessage) {
             self.shards[to].message(message, self.now_ms);
         }
+    }
+
+    /// A request to the disk ends.
+    pub fn complete(&mut self, ticket: Ticket) {
+        let storage = self.storage.as_mut().expect("who has requests has a disk");
+        if let Some((shard, slot, done)) = storage.complete(ticket) {
+            self.shards[shard].disk_done(slot, done, self.now_ms);
+        }
+    }
+
+    /// The keeper does what its next message asks for.
+    pub fn keep(&mut self) {
+        self.moment += 1;
+        self.storage.as_mut().expect("there is a keeper").keep(self.now_ms, self.moment);
+    }
+
+    /// A shard hears from the keeper.
+    pub fn hear_keeper(&mut self, shard: usize) {
+        let message = self.storage.as_mut().expect("there is a keeper").take_from_keeper(shard);
+        self.shards[shard].keeper_says(message, self.now_ms);
+    }
+
+    /// A shard does a little of what is not urgent.
+    pub fn work(&mut self, shard: usize) {
+        self.is_idle[shard] = !self.shards[shard].work(self.now_ms);
+    }
+
+    /// Something has happened to a shard: there may be something to work on again.
+    pub fn rouse(&mut self, shard: usize) {
+        self.is_idle[shard] = false;
     }
 
     /// Time passes for a shard.
@@ -184,6 +229,9 @@ impl Cluster {
             .filter(|socket| socket.shard == shard)
             .for_each(|socket| socket.reads_in_turn = 0);
         self.shards[shard].end_turn(self.now_ms);
+        if let Some(damage) = self.shards[shard].take_damage() {
+            panic!("shard {shard} finds damage: {damage}");
+        }
         while let Some(client) = self.shards[shard].take_touched() {
             self.settle(shard, client);
         }
@@ -197,8 +245,12 @@ impl Cluster {
             while channel.len() < self.channel_messages_max
                 && let Some(message) = waiting.pop_front()
             {
-                channel.push_back(message);
+                self.moment += 1;
+                channel.push_back((self.moment, message));
             }
+        }
+        if let Some(storage) = &mut self.storage {
+            storage.take_wishes(shard, &mut self.shards[shard], self.now_ms);
         }
     }
 
@@ -248,10 +300,29 @@ impl Cluster {
 
     // Questions ---------------------------------------------------------------------------------------------------
 
-    /// Channels that hold a message.
+    /// Channels that hold a message which may be taken: what the keeper sent before, to the same inbox, comes before it.
     pub fn ready_channels(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let pairs = (0..self.shards.len()).flat_map(|from| (0..self.shards.len()).map(move |to| (from, to)));
-        pairs.filter(|&(from, to)| !self.channels[from][to].is_empty())
+        let from_keeper = |to| self.storage.as_ref().and_then(|storage| storage.sent_to(to));
+        pairs.filter(move |&(from, to)| {
+            let front = self.channels[from][to].front();
+            front.is_some_and(|(sent, _)| from_keeper(to).is_none_or(|earlier| *sent < earlier))
+        })
+    }
+
+    /// Shards that could do a little of what is not urgent.
+    pub fn workers(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.shards.len()).filter(|&shard| !self.is_idle[shard] && self.shards[shard].has_work())
+    }
+
+    /// The shard whose request it is.
+    pub fn shard_of(&self, ticket: Ticket) -> usize {
+        self.storage.as_ref().expect("who has requests has a disk").shard_of(ticket)
+    }
+
+    /// Whether the process has ended in the middle of what it did.
+    pub fn has_ended(&self) -> bool {
+        self.storage.as_ref().is_some_and(Storage::has_ended)
     }
 
     /// How many places a shard has ever had for connections.

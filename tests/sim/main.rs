@@ -8,24 +8,30 @@
 //! - `scheduler`: which of the possible events happens next
 //! - `script`: random commands and their bytes
 //! - `oracle`: the replies one shard gives to the same commands, one at a time
+//! - `disk`: a simulated disk; `storage`: what a process has on it; `process`: its start
 //! - `workloads`: who sends what, and what must hold at the end
 //! - `histories`: what clients that share keys do, and the search for one order that explains what they saw
 //! - `seeds`: the loop over seeds
 
 mod cluster;
+mod disk;
 #[path = "../histories/mod.rs"]
 mod histories;
 mod oracle;
+mod process;
 mod scheduler;
 mod script;
 mod seeds;
 mod socket;
+mod storage;
 mod workloads;
 
 use cluster::Fault;
 use histories::workloads::Workload;
 use seeds::{for_each_seed, seeds_until_caught};
-use workloads::{counters, crowd, handoff, lone, operators, pauses, serial, stalled};
+#[cfg(debug_assertions)]
+use workloads::crash::Planted;
+use workloads::{counters, crash, crowd, handoff, lone, operators, pauses, serial, stalled};
 
 #[test]
 fn one_client_sees_one_shard() {
@@ -69,6 +75,12 @@ fn operators_are_obeyed_in_one_order_by_all_shards() {
 #[test]
 fn queues_hand_every_item_over_once() {
     for_each_seed("queues_hand_every_item_over_once", |seed| handoff::run(seed, None));
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_crash_takes_back_nothing_that_anybody_was_told() {
+    for_each_seed("a_crash_takes_back_nothing_that_anybody_was_told", |seed| crash::run(seed, None));
 }
 
 #[test]
@@ -134,7 +146,8 @@ fn planted_faults_are_caught() {
 fn seeded_protocol_bugs_are_caught() {
     use Workload::{Bank, Flushes, Lists, Mixture, Pairs, Pipelines, Registers, Renames};
     use corevault::shard::Fault::{
-        LeaveUnasked, LoseRelease, LoseWakeup, OutOfOrder, ReleaseEarly, SkipSchedule,
+        LeaveUnasked, LoseRelease, LoseWakeup, OutOfOrder, ReleaseEarly, ReplyEarly, SkipSchedule,
+        SplitParts, TrustOthers, TrustParts,
     };
     for (fault, workloads) in [
         (SkipSchedule, &[Bank, Lists, Registers, Pairs, Renames, Flushes, Pipelines, Mixture][..]),
@@ -152,6 +165,16 @@ fn seeded_protocol_bugs_are_caught() {
     for fault in [SkipSchedule, OutOfOrder, LoseWakeup, LeaveUnasked] {
         let seeds = seeds_until_caught(2000, |seed| handoff::run(seed, Some(fault)));
         println!("{fault:?}: {seeds} seeds until caught with queues");
+    }
+    for planted in [
+        Planted::Shard(ReplyEarly),
+        Planted::Shard(TrustOthers),
+        Planted::Shard(TrustParts),
+        Planted::Shard(SplitParts),
+        Planted::LyingDisk,
+    ] {
+        let seeds = seeds_until_caught(400, |seed| crash::run(seed, Some(planted)));
+        println!("{planted:?}: {seeds} seeds until caught with crashes");
     }
     let operators = seeds_until_caught(50, |seed| operators::run(seed, Some(SkipSchedule)));
     println!("SkipSchedule: {operators} seeds until caught with operators");

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use corevault::commands::session::Process;
 use corevault::config::Config;
+use corevault::persist::ledger::Ledger;
 use corevault::shard::{Arrival, ClientRef, Shard};
+use corevault::store::keyspace::Keyspace;
 
 use crate::cluster::START_MS;
-use crate::script::Command;
+use crate::script::{Command, words};
 
 /// See the module.
 pub struct Oracle {
@@ -22,6 +24,30 @@ impl Oracle {
         let mut shard = Shard::new(0, 1, Arc::new(Process::default()), Config::default(), 0);
         let client = shard.connect(Arrival { id: client_id, ..Arrival::default() }, START_MS);
         Oracle { shard, client }
+    }
+
+    /// One whose shard has these keys.
+    pub fn over(keys: Keyspace, client_id: u64) -> Oracle {
+        let process = Arc::new(Process::default());
+        let ledger = Arc::new(Ledger::new(1));
+        let mut shard = Shard::with_keyspace(0, 1, process, Config::default(), 0, keys, ledger);
+        let client = shard.connect(Arrival { id: client_id, ..Arrival::default() }, START_MS);
+        Oracle { shard, client }
+    }
+
+    /// Somebody else's view of the same shard, in a database.
+    pub fn onlooker(&mut self, db: usize) -> ClientRef {
+        let client = self.shard.connect(Arrival::default(), START_MS);
+        self.ask(client, &words(&format!("SELECT {db}")));
+        client
+    }
+
+    /// What an onlooker is told.
+    pub fn ask(&mut self, client: ClientRef, command: &Command) -> Vec<u8> {
+        self.shard.receive(client, &mut encoded(command), START_MS);
+        let replies = self.shard.take_replies(client, Vec::new());
+        self.shard.sent(client, replies.len(), START_MS);
+        replies
     }
 
     /// The replies to `commands`, one after the other.

@@ -4,6 +4,7 @@
 use corevault::base::rng::Rng;
 
 use crate::cluster::{Cluster, READ_BYTES_MAX};
+use crate::disk::Ticket;
 
 /// More events than any simulation needs: past them, something goes round in circles.
 const EVENTS_MAX: usize = 400_000;
@@ -19,8 +20,9 @@ struct Habits {
     temper: Temper,
     /// The most bytes of a read or a send; none for every size.
     portion_bytes_max: Option<u64>,
-    /// How often input, sends and messages go ahead when they could, in quarters.
-    eagerness: [u64; 3],
+    /// How often input, sends and messages, and with a disk the ends of requests, the keeper and what is not urgent, go ahead when they
+    /// could, in quarters.
+    eagerness: [u64; 6],
 }
 
 /// Whether anybody is treated worse than others, which is how orders come about that chance alone hardly ever makes.
@@ -46,11 +48,17 @@ enum Event {
     EndOfInput(usize),
     Send(usize),
     Message(usize, usize),
+    Disk(Ticket),
+    /// The keeper reads.
+    Keeper,
+    /// A shard hears from the keeper.
+    FromKeeper(usize),
+    Work(usize),
     Turn(usize),
     Time,
 }
 
-/// Runs the cluster until nothing can happen any more, not even by waiting. `after_event` looks at it after each event, and
+/// Runs the cluster until its process ends, or nothing can happen any more, not even by waiting. `after_event` looks at it after each event, and
 /// may also make clients connect.
 pub fn run(
     cluster: &mut Cluster,
@@ -58,9 +66,12 @@ pub fn run(
     mut after_event: impl FnMut(&mut Cluster, &mut Rng) -> Result<(), String>,
 ) -> Result<(), String> {
     let started_ms = cluster.now_ms;
-    let mut habits = Habits::new(rng, cluster.shards.len());
+    let mut habits = Habits::new(rng, cluster);
     let mut events = Vec::new();
     for _ in 0..EVENTS_MAX {
+        if cluster.has_ended() {
+            return Ok(());
+        }
         list(cluster, &mut events);
         if events.is_empty() {
             // Wishes that no turn has carried out yet may make new events; only after that does time decide.
@@ -96,9 +107,12 @@ pub fn run(
 }
 
 impl Habits {
-    fn new(rng: &mut Rng, shards: usize) -> Habits {
+    fn new(rng: &mut Rng, cluster: &Cluster) -> Habits {
+        let shards = cluster.shards.len();
         let portion_bytes_max = [None, Some(100), Some(1000), Some(100_000)][rng.below(4) as usize];
-        let eagerness = [(); 3].map(|()| 1 + rng.below(4));
+        let mut eagerness = [4; 6];
+        let kinds = if cluster.storage.is_some() { 6 } else { 3 };
+        eagerness[..kinds].iter_mut().for_each(|eagerness| *eagerness = 1 + rng.below(4));
         let temper = match rng.below(3) {
             0 => Temper::Even,
             1 => Temper::Starving(Victim::any(rng, shards)),
@@ -129,6 +143,9 @@ impl Habits {
                 Event::Input(_) | Event::EndOfInput(_) => self.eagerness[0],
                 Event::Send(_) => self.eagerness[1],
                 Event::Message(..) => self.eagerness[2],
+                Event::Disk(_) => self.eagerness[3],
+                Event::Keeper | Event::FromKeeper(_) => self.eagerness[4],
+                Event::Work(_) => self.eagerness[5],
                 Event::Turn(_) | Event::Time => 4,
             };
             let is_starved = match &self.temper {
@@ -166,7 +183,9 @@ impl Victim {
         let of_shard = match event {
             Event::Input(n) | Event::EndOfInput(n) | Event::Send(n) => cluster.sockets[n].shard,
             Event::Message(_, shard) | Event::Turn(shard) => shard,
-            Event::Time => return false,
+            Event::Work(shard) | Event::FromKeeper(shard) => shard,
+            Event::Disk(ticket) => cluster.shard_of(ticket),
+            Event::Time | Event::Keeper => return false,
         };
         match (self, event) {
             (Victim::Shard(shard), _) => shard == of_shard,
@@ -185,6 +204,10 @@ impl Event {
             Event::Message(from, to) => (2, from, to),
             Event::Turn(shard) => (3, shard, 0),
             Event::Time => (4, 0, 0),
+            Event::Disk(ticket) => (5, ticket.0 as usize % 64, 0),
+            Event::Keeper => (6, 0, 0),
+            Event::FromKeeper(shard) => (7, shard, 0),
+            Event::Work(shard) => (8, shard, 0),
         };
         Rng::new(lots ^ (kind << 40 | (a as u64) << 20 | b as u64)).next_u64()
     }
@@ -207,6 +230,13 @@ fn list(cluster: &Cluster, events: &mut Vec<Event>) {
         if socket.can_send() {
             events.push(Event::Send(n));
         }
+    }
+    if let Some(storage) = &cluster.storage {
+        events.extend(storage.under_way().map(Event::Disk));
+        events.extend(storage.keeper_has_work().then_some(Event::Keeper));
+        let told = (0..cluster.shards.len()).filter(|&shard| storage.sent_to(shard).is_some());
+        events.extend(told.map(Event::FromKeeper));
+        events.extend(cluster.workers().map(Event::Work));
     }
 }
 
@@ -232,12 +262,27 @@ fn happen(cluster: &mut Cluster, rng: &mut Rng, habits: &Habits, event: Event) {
             cluster.deliver_message(from, to);
             to
         }
+        Event::Disk(ticket) => {
+            let shard = cluster.shard_of(ticket);
+            cluster.complete(ticket);
+            shard
+        }
+        Event::Keeper => return cluster.keep(),
+        Event::FromKeeper(shard) => {
+            cluster.hear_keeper(shard);
+            shard
+        }
+        Event::Work(shard) => {
+            cluster.work(shard);
+            return cluster.carry_out(shard);
+        }
         Event::Turn(shard) => return cluster.carry_out(shard),
         Event::Time => {
             cluster.now_ms += rng.below(20) as i64;
             return tick_all(cluster);
         }
     };
+    cluster.rouse(shard);
     // A turn often takes several events before it carries anything out.
     if rng.below(2) == 0 {
         cluster.carry_out(shard);
@@ -248,6 +293,7 @@ fn tick_all(cluster: &mut Cluster) {
     for shard in 0..cluster.shards.len() {
         if cluster.now_ms >= cluster.shards[shard].next_tick_ms() {
             cluster.tick(shard);
+            cluster.rouse(shard);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who sends what, and what must hold at the end: one file a workload.
 
 pub mod counters;
+pub mod crash;
 pub mod crowd;
 pub mod handoff;
 pub mod lone;
