@@ -1,5 +1,5 @@
-//! What becomes of the shards' messages about saves: makes the files of one, publishes it once every shard has written its part, gives it up
-//! if one could not, and says what each shard is to be told. Blocks in the disk's calls; has no thread and no clock (`net::keeper`).
+//! What becomes of the shards' messages about saves: makes the files of one, publishes it once every shard has written its part, gives it
+//! up if one could not, and says what each shard is to be told. Blocks in the disk's calls; has no thread and no clock (`net::keeper`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
