@@ -213,16 +213,17 @@ impl Driver {
             if self.shard.has_work() {
                 self.carry_out(now);
             }
-            if worked {
-                // One `enter` hands over all sends and takes what has arrived meanwhile. It waits: whatever arrives ends it.
-                self.wait_in_ring(now);
+            if has_more {
+                // What arrives comes first, but nothing is waited for.
+                self.inline_sends = 0;
+                self.enter(0, Duration::ZERO, Duration::ZERO);
                 if yielded.elapsed() >= YIELD_INTERVAL {
                     glommio::executor().yield_now().await;
                     yielded = Instant::now();
                 }
-            } else if has_more {
-                // What arrives comes first.
-                self.enter(0, Duration::ZERO, Duration::ZERO);
+            } else if worked {
+                // One `enter` hands over all sends and takes what has arrived meanwhile. It waits: whatever arrives ends it.
+                self.wait_in_ring(now);
                 if yielded.elapsed() >= YIELD_INTERVAL {
                     glommio::executor().yield_now().await;
                     yielded = Instant::now();
