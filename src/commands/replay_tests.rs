@@ -73,10 +73,13 @@ fn the_effects_of_sorting_rebuild_its_results() {
     replay("sorting");
 }
 
-/// `COREVAULT_REPLAY_COMMANDS=1000000` goes on for longer.
+/// How many commands a test runs: `COREVAULT_REPLAY_COMMANDS=1000000` goes on for longer.
+pub(super) fn commands_or(usual: usize) -> usize {
+    std::env::var("COREVAULT_REPLAY_COMMANDS").map_or(usual, |text| text.parse().expect("a number"))
+}
+
 fn replay(name: &str) {
-    let commands =
-        std::env::var("COREVAULT_REPLAY_COMMANDS").map_or(COMMANDS, |text| text.parse().expect("a number"));
+    let commands = commands_or(COMMANDS);
     for seed in SEEDS {
         if Replay::new(name, seed).run(commands, CHECK_EVERY).is_err() {
             // Once more, to find the very command.

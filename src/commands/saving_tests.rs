@@ -3,6 +3,7 @@
 
 use crate::base::rng::Rng;
 use crate::base::slot::SLOTS;
+use crate::commands::replay_tests::commands_or;
 use crate::commands::replay_tests::families::{Generator, Step, Words, family};
 use crate::commands::testing::Bench;
 use crate::resp::read;
@@ -51,10 +52,8 @@ fn bitmaps_are_saved_and_restored() {
     run("bitmaps");
 }
 
-/// `COREVAULT_REPLAY_COMMANDS=1000000` goes on for longer.
 fn run(name: &str) {
-    let commands =
-        std::env::var("COREVAULT_REPLAY_COMMANDS").map_or(COMMANDS, |text| text.parse().expect("a number"));
+    let commands = commands_or(COMMANDS);
     for seed in SEEDS {
         let mut run = Run::new(name, seed);
         run.go(commands);

@@ -543,7 +543,6 @@ impl Driver {
         while let Some(target) = self.delivered.pop() {
             self.wake(target);
         }
-        self.submit_disk_ops(now);
         while let Some(message) = self.shard.take_to_keeper() {
             let keeper = self.shared.keeper.as_ref().expect("who saves has a keeper");
             // It is gone only when the process ends.

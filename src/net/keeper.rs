@@ -1,17 +1,14 @@
 //! The thread that has the data directory while the server runs. It blocks in the file system so that no shard has to. What it does, and in
 //! which order, is `persist`'s (`clerk`, `keeper`).
 
-use std::sync::Arc;
-
 use crossbeam_channel::Receiver;
 
 use crate::net::clock::now_ms;
 use crate::net::mesh::{Mesh, Parcel};
 use crate::persist::clerk::Clerk;
 use crate::persist::control::ToKeeper;
-use crate::persist::disk::{Disk, Handle};
+use crate::persist::disk::Disk;
 use crate::persist::keeper::Keeper;
-use crate::persist::log::OpenFile;
 
 /// Serves the shards until all of them are gone.
 pub fn keep<D: Disk>(mut disk: D, keeper: Keeper, inbox: &Receiver<ToKeeper>, mesh: &Mesh) {
@@ -21,9 +18,4 @@ pub fn keep<D: Disk>(mut disk: D, keeper: Keeper, inbox: &Receiver<ToKeeper>, me
             mesh.deliver_from_outside(shard, Parcel::Keeper(message));
         });
     }
-}
-
-/// A file as shards hold it.
-pub fn shared(file: Handle) -> OpenFile {
-    Arc::new(file)
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::persist::control::{Archived, FromKeeper, SaveFiles, ToKeeper};
 use crate::persist::disk::Disk;
 use crate::persist::keeper::{ARCHIVES_AT, Keeper, Log, Prepared, Saved};
-use crate::persist::log::{NextSegment, OpenFile};
+use crate::persist::log::OpenFile;
 
 /// See the module. One for each process.
 pub struct Clerk {
@@ -95,10 +95,7 @@ impl Clerk {
         let files = (0..self.shards).map(|_| SaveFiles {
             snapshot: Arc::clone(&snapshot),
             place: Arc::clone(&place),
-            next: segments.next().map(|segment| {
-                let header = segment.header(0);
-                NextSegment { file: Arc::new(segment.file), header }
-            }),
+            next: segments.next().map(|segment| segment.into_next(0)),
             is_fresh: log == Log::Begins,
         });
         let files = files.collect();

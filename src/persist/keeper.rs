@@ -16,10 +16,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use crate::base::rng::Rng;
 use crate::persist::directory::{MANIFEST, MANIFEST_TEMPORARY, Name, SegmentName};
 use crate::persist::disk::{Disk, DiskError, Handle, ROOT};
+use crate::persist::log::NextSegment;
 use crate::persist::manifest::{Listed, Manifest};
 use crate::persist::segment::SegmentHeader;
 use crate::persist::snapshot::{ArchiveAt, LogAt, SNAPSHOT_HEADER_BYTES, SnapshotHeader, ending};
@@ -54,6 +56,12 @@ impl NewSegment {
     /// Its header if `first_seq` will be its first record.
     pub fn header(&self, first_seq: u64) -> SegmentHeader {
         header_of(&self.listed, first_seq, self.created_ms)
+    }
+
+    /// The same for the shard that writes it.
+    pub fn into_next(self, first_seq: u64) -> NextSegment {
+        let header = self.header(first_seq);
+        NextSegment { file: Arc::new(self.file), header }
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::base::rng::Rng;
 use crate::metrics::persistence::Persistence;
 use crate::net::clock::now_ms;
-use crate::net::keeper::shared;
 use crate::persist::disk::{Disk, OpenError, RealDisk};
 use crate::persist::keeper::Keeper;
 use crate::persist::log::NextSegment;
@@ -78,10 +77,7 @@ pub(super) fn open(keep: &Keep, shards: u16, persistence: &Persistence) -> Resul
     let shards = (0..shards).map(|shard| ShardData {
         earlier_bytes: if shard == 0 { totals.log_bytes } else { 0 },
         restore: Arc::clone(&restore),
-        segment: segments.next().map(|segment| {
-            let header = segment.header(1);
-            NextSegment { file: shared(segment.file), header }
-        }),
+        segment: segments.next().map(|segment| segment.into_next(1)),
     });
     let shards = shards.collect();
     Ok(Data { disk, keeper, shards })

@@ -58,9 +58,8 @@ enum Event {
     Time,
 }
 
-/// Runs the cluster until its process ends, or nothing can happen any more, not even by waiting. `after_event` looks
-/// at it after each event, and
-/// may also make clients connect.
+/// Runs the cluster until its process ends, or nothing can happen any more, not even by waiting. `after_event` looks at it after each
+/// event, and may also make clients connect.
 pub fn run(
     cluster: &mut Cluster,
     rng: &mut Rng,
